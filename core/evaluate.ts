@@ -1,0 +1,138 @@
+import type { ErrorCode, PolicyError } from './errors.ts';
+import { type Grant, grantStatus } from './grant.ts';
+import { matchesHost, parseHostPattern } from './host-pattern.ts';
+import { formatAuthority, type Origin } from './origin.ts';
+import { type Caller, keyStatus } from './runtime-key.ts';
+import type { Secret } from './secret.ts';
+
+/** What policy sees of a request. Nothing else of it may decide. */
+export interface EgressRequest {
+  readonly caller: Caller;
+  readonly origin: Origin;
+  readonly method: string;
+  /** The path as sent, without the query. */
+  readonly path: string;
+  readonly clientAddress: string;
+}
+
+/** A limit that is taken from the store in the same step in which the decision is recorded. */
+export interface RateDemand {
+  readonly bucket: string;
+  readonly requests: number;
+  readonly perSeconds: number;
+}
+
+class GrantedPermit {
+  /** A private member makes the type nominal: no object literal and no cast-free code outside this file is a Permit. */
+  readonly #evaluated = true;
+  readonly caller: Caller;
+  readonly grant: Grant;
+  readonly secret: Secret;
+  readonly origin: Origin;
+  readonly rates: readonly RateDemand[];
+
+  constructor(of: { caller: Caller; grant: Grant; secret: Secret; origin: Origin; rates: readonly RateDemand[] }) {
+    this.caller = of.caller;
+    this.grant = of.grant;
+    this.secret = of.secret;
+    this.origin = of.origin;
+    this.rates = of.rates;
+  }
+
+  static is(value: object): value is GrantedPermit {
+    return #evaluated in value && value.#evaluated;
+  }
+}
+
+/** Leave to send one secret to one origin for one caller. Only {@link evaluate} makes it; injecting and forwarding demand it. */
+export type Permit = GrantedPermit;
+export const isPermit = (value: object): value is Permit => GrantedPermit.is(value);
+
+export type Decision =
+  | { readonly kind: 'allow'; readonly permit: Permit }
+  | {
+      readonly kind: 'deny';
+      readonly code: ErrorCode;
+      readonly policyError?: PolicyError;
+      readonly rule: string;
+      readonly detail?: string;
+    };
+
+/**
+ * The one decision about a request that names a grant. Pure: the same arguments give the same answer, and `alter grants
+ * explain` asks the same function. `grant` and `secret` are null where the app has none of that id.
+ */
+export function evaluate(
+  request: EgressRequest,
+  subject: { readonly grant: Grant | null; readonly secret: Secret | null },
+  now: number,
+): Decision {
+  const { caller, origin } = request;
+  const { grant, secret } = subject;
+  const key = caller.key;
+
+  if (grant === null || grant.appId !== key.appId) return deny('grant_not_found', 'grant.exists');
+  const status = grantStatus(grant, now);
+  if (status === 'revoked') return deny('grant_revoked', 'grant.live');
+  if (status === 'expired') return deny('grant_expired', 'grant.live');
+  if (secret === null || secret.appId !== key.appId || secret.id !== grant.secretId)
+    return deny('grant_revoked', 'secret.live');
+
+  switch (grant.principal.type) {
+    case 'system':
+      if (key.keyType === 'agent') return deny('grant_not_found', 'grant.principal'); // system grants are invisible to agent keys
+      break;
+    case 'user':
+    case 'group':
+    case 'agent':
+      return deny('principal_mismatch', 'grant.principal');
+  }
+
+  const keyRefusal = evaluateKey(caller, request.clientAddress, now);
+  if (keyRefusal !== null) return keyRefusal;
+
+  if (secret.allowedHosts.length === 0) {
+    return deny(
+      'host_not_allowed',
+      'secret.allowed_hosts',
+      `The secret ${secret.slug} has no allowed hosts, so it goes nowhere.`,
+    );
+  }
+  if (!secret.allowedHosts.some((pattern) => matchesHost(parseHostPattern(pattern), origin))) {
+    return deny(
+      'host_not_allowed',
+      'secret.allowed_hosts',
+      `The secret ${secret.slug} may not be sent to ${formatAuthority(origin)}.`,
+    );
+  }
+  if (origin.scheme !== 'https') return deny('plaintext_forbidden', 'secret.plaintext');
+
+  const rates =
+    key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
+  return { kind: 'allow', permit: new GrantedPermit({ caller, grant, secret, origin, rates }) };
+}
+
+/** What a key must fulfil before it may do anything at the proxy, with a grant or without. Null: nothing against it. */
+export function evaluateKey(
+  caller: Caller,
+  clientAddress: string,
+  now: number,
+): Extract<Decision, { kind: 'deny' }> | null {
+  const { key, addresses } = caller;
+  const status = keyStatus(key, now);
+  if (status === 'revoked') return deny('key_revoked', 'key.live');
+  if (status === 'expired') return deny('key_expired', 'key.live');
+  if (!key.scopes.includes('proxy:execute'))
+    return deny('insufficient_scope', 'key.scopes', 'The key lacks the scope proxy:execute.');
+  if (addresses !== null && !addresses.has(clientAddress)) {
+    return {
+      ...deny('policy_violation', 'key.cidr', 'The key may not be used from this address.'),
+      policyError: 'ip_not_allowed',
+    };
+  }
+  return null;
+}
+
+function deny(code: ErrorCode, rule: string, detail?: string): Extract<Decision, { kind: 'deny' }> {
+  return { kind: 'deny', code, rule, ...(detail === undefined ? {} : { detail }) };
+}
