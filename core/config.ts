@@ -1,0 +1,509 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
+import { type AddressRange, findAddressRange } from './address.ts';
+import { AlterError, type Problem } from './errors.ts';
+import { parseHost } from './origin.ts';
+
+/** What a parser makes of the text of a setting. A problem never quotes the value of a secret one. */
+type Parsed<T> = { readonly value: T } | { readonly problem: string };
+
+interface Setting<T> {
+  /** The environment variable, and the key in the YAML file. */
+  readonly name: `ALTER_${string}`;
+  /** In the notation of the setting, so that the documentation shows what a user may write; null: there is none. */
+  readonly default: string | null;
+  readonly parse: (text: string) => Parsed<T>;
+  /** One line for docs/config.md. */
+  readonly doc: string;
+  /** Its value must not be shown, logged or quoted. */
+  readonly secret?: true;
+}
+
+type Values<Table> = {
+  readonly [K in keyof Table]: Table[K] extends Setting<infer T> & { readonly default: infer D }
+    ? D extends null
+      ? T | null
+      : T
+    : never;
+};
+
+export interface ListenAddress {
+  /** Without brackets. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export type StoreLocation =
+  | { readonly kind: 'sqlite'; readonly path: string }
+  /** `redis://` or `rediss://`, with the ACL user and password in it. */
+  | { readonly kind: 'redis'; readonly url: string };
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const maxTimeoutMs = 24 * 60 * 60 * 1000;
+
+const general = {
+  store: setting({
+    name: 'ALTER_STORE_URL',
+    default: 'sqlite:./.alter/alter.db',
+    parse: parseStoreUrl,
+    doc: 'Where the sealed state lives: `sqlite:PATH`, `redis://HOST:PORT/DB` or `rediss://…` (ACL user and password in the URL).',
+    secret: true,
+  }),
+  rootKey: setting({
+    name: 'ALTER_ROOT_KEY',
+    default: null,
+    parse: parseRootKey,
+    doc: '32 random bytes in base64 (`openssl rand -base64 32`) that wrap the key of every app. Made on the first start of an embedded store; with Redis it must be given.',
+    secret: true,
+  }),
+  caCert: setting({
+    name: 'ALTER_CA_CERT',
+    default: null,
+    parse: parseAuthorityCertificate,
+    doc: 'PEM certificate of the authority that signs the certificates shown to workloads. Together with `ALTER_CA_KEY`, or not at all: then one is made on the first start and kept sealed in the store. P-256 is fastest, RSA works.',
+  }),
+  caKey: setting({
+    name: 'ALTER_CA_KEY',
+    default: null,
+    parse: parsePrivateKey,
+    doc: 'PEM private key of `ALTER_CA_CERT`, unencrypted.',
+    secret: true,
+  }),
+  proxyListen: setting({
+    name: 'ALTER_PROXY_LISTEN',
+    default: '127.0.0.1:3128',
+    parse: parseListen,
+    doc: 'Where workloads reach the proxy: `host:port` or `[::1]:port`. Port 0 takes any free one.',
+  }),
+  adminListen: setting({
+    name: 'ALTER_ADMIN_LISTEN',
+    default: '127.0.0.1:4180',
+    parse: parseListen,
+    doc: 'Where operators and the `alter` command reach the admin API.',
+  }),
+  opsListen: setting({
+    name: 'ALTER_OPS_LISTEN',
+    default: '127.0.0.1:9464',
+    parse: parseListen,
+    doc: 'Where `/livez`, `/readyz` and `/metrics` are.',
+  }),
+  adminHosts: setting({
+    name: 'ALTER_ADMIN_HOSTS',
+    default: '',
+    parse: parseHostNames,
+    doc: 'Host names, joined by commas, under which the admin API may be called besides its own address. Any other `Host` is refused, which stops DNS rebinding.',
+  }),
+  egressMode: setting({
+    name: 'ALTER_EGRESS_MODE',
+    default: 'tunnel',
+    parse: oneOf('tunnel', 'deny'),
+    doc: '`tunnel` passes traffic that names no grant through untouched and without a credential; `deny` refuses it.',
+  }),
+  allowAddresses: setting({
+    name: 'ALTER_ALLOW_ADDRESSES',
+    default: '',
+    parse: parseAddressRanges,
+    doc: 'Address ranges, joined by commas and each with an optional port (`10.0.0.0/8`, `127.0.0.1:8443`, `[fd00::1]:443`), that may be dialled although they are private, loopback, link-local or reserved.',
+  }),
+  hosts: setting({
+    name: 'ALTER_HOSTS',
+    default: '',
+    parse: parseHostsTable,
+    doc: 'Names that resolve to a fixed address, as in a hosts file: `name=address,name=address`. The address must still be one that may be dialled.',
+  }),
+  upstreamCa: setting({
+    name: 'ALTER_UPSTREAM_CA',
+    default: null,
+    parse: parseCertificates,
+    doc: "PEM certificates of further authorities that upstreams' certificates may come from, besides the system's.",
+  }),
+  maxStalenessMs: setting({
+    name: 'ALTER_MAX_STALENESS',
+    default: '5s',
+    parse: duration({ minMs: 0, maxMs: 30_000 }),
+    doc: 'How long requests are served from memory without contact to the store, `0s` to `30s`. Afterwards they are refused.',
+  }),
+  audit: setting({
+    name: 'ALTER_AUDIT',
+    default: 'strict',
+    parse: oneOf('strict', 'buffered'),
+    doc: '`strict`: the record is durable before the credential leaves, or the request is refused. `buffered`: a crash may lose the records of the last 100 ms.',
+  }),
+  auditFile: setting({
+    name: 'ALTER_AUDIT_FILE',
+    default: null,
+    parse: parsePath,
+    doc: 'A file to which every audit event is appended as one line of JSON, in addition to the store. This is the path itself, never a file that holds one.',
+  }),
+  logLevel: setting({
+    name: 'ALTER_LOG_LEVEL',
+    default: 'info',
+    parse: oneOf(...logLevels),
+    doc: `How much is logged: ${logLevels.map((level) => `\`${level}\``).join(', ')}.`,
+  }),
+};
+
+const limits = {
+  maxHeaderBytes: setting({
+    name: 'ALTER_MAX_HEADER_BYTES',
+    default: '16384',
+    parse: integer({ min: 1_024, max: 1_048_576 }),
+    doc: 'Bytes of the head of one request.',
+  }),
+  maxHeaders: setting({
+    name: 'ALTER_MAX_HEADERS',
+    default: '100',
+    parse: integer({ min: 10, max: 2_000 }),
+    doc: 'Header fields of one request.',
+  }),
+  maxConnections: setting({
+    name: 'ALTER_MAX_CONNECTIONS',
+    default: '10000',
+    parse: integer({ min: 1, max: 1_000_000 }),
+    doc: 'Connections from workloads that one process holds at a time.',
+  }),
+  maxConnectionsPerKey: setting({
+    name: 'ALTER_MAX_CONNECTIONS_PER_KEY',
+    default: '1000',
+    parse: integer({ min: 1, max: 1_000_000 }),
+    doc: 'Of these, connections of one key.',
+  }),
+  maxUpstreamConnectionsPerPool: setting({
+    name: 'ALTER_MAX_UPSTREAM_CONNECTIONS_PER_POOL',
+    default: '64',
+    parse: integer({ min: 1, max: 10_000 }),
+    doc: 'Connections to one upstream for one principal and grant; these are never shared with another.',
+  }),
+};
+
+const timeouts = {
+  firstByteMs: timeout('ALTER_FIRST_BYTE_TIMEOUT', '10s', 'Until the first byte of a new connection or tunnel.'),
+  tlsMs: timeout('ALTER_TLS_TIMEOUT', '10s', 'For the TLS handshake with a workload, and with an upstream.'),
+  headerMs: timeout('ALTER_HEADER_TIMEOUT', '10s', 'From the first byte of the head of a request to its last.'),
+  connectMs: timeout('ALTER_CONNECT_TIMEOUT', '10s', 'For resolving the name of an upstream and connecting to it.'),
+  responseMs: timeout('ALTER_RESPONSE_TIMEOUT', '5m', 'From the end of a request to the head of its response.'),
+  bodyIdleMs: timeout(
+    'ALTER_BODY_IDLE_TIMEOUT',
+    '60s',
+    'While no byte of a body moves that a peer should send or read.',
+  ),
+  streamIdleMs: timeout('ALTER_STREAM_IDLE_TIMEOUT', '10m', 'While a response pauses, such as server-sent events.'),
+  tunnelIdleMs: timeout('ALTER_TUNNEL_IDLE_TIMEOUT', '10m', 'While nothing moves in a tunnel that is passed through.'),
+  drainMs: timeout('ALTER_DRAIN_TIMEOUT', '30s', 'From the signal to stop until requests that still run are cut.'),
+};
+
+export type Config = Values<typeof general> & {
+  readonly limits: Values<typeof limits>;
+  readonly timeouts: Values<typeof timeouts>;
+};
+
+/** Every setting, by the section of the documentation that it stands in. */
+export const settingSections: readonly { readonly title: string; readonly settings: readonly Setting<unknown>[] }[] = [
+  { title: 'General', settings: Object.values(general) },
+  { title: 'Limits', settings: Object.values(limits) },
+  { title: 'Timeouts', settings: Object.values(timeouts) },
+];
+
+const allSettings = settingSections.flatMap((section) => section.settings);
+
+export const settingNames: readonly string[] = allSettings.map((one) => one.name);
+
+/**
+ * Settings that may also be given as `NAME_FILE`, the path of a file that holds the value. Not ALTER_AUDIT, whose
+ * `_FILE` is a setting of its own, nor that one.
+ */
+export const fileSettingNames: readonly string[] = settingNames.filter(
+  (name) => !settingNames.includes(`${name}_FILE`) && !name.endsWith('_FILE'),
+);
+
+/** Variables with our prefix that the `alter` command reads; the service passes them over. */
+export const commandVariables: readonly string[] = [
+  'ALTER_PAT',
+  'ALTER_APP_ID',
+  'ALTER_ADMIN_URL',
+  'ALTER_KEY',
+  'ALTER_CA_FILE',
+  'ALTER_PROXY_URL',
+];
+
+/**
+ * `values` by variable name, `…_FILE` already replaced by what the file holds; names without the prefix `ALTER_` are
+ * passed over, so a whole environment will do. White space around a value does not count.
+ *
+ * Throws `config_invalid` with every problem, each under the name of its variable.
+ */
+export function parseConfig(values: Readonly<Record<string, string | undefined>>): Config {
+  const problems: Problem[] = [];
+  const known = new Set([...settingNames, ...commandVariables]);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined || !name.startsWith('ALTER_') || known.has(name)) continue;
+    const near = findNearest(name);
+    problems.push({
+      field: name,
+      message: near === null ? 'is not a setting' : `is not a setting: did you mean ${near}?`,
+    });
+  }
+
+  const config: Config = {
+    ...parseTable(general, values, problems),
+    limits: parseTable(limits, values, problems),
+    timeouts: parseTable(timeouts, values, problems),
+  };
+  const broken = new Set(problems.map((problem) => problem.field));
+  for (const problem of checkTogether(config)) if (!broken.has(problem.field)) problems.push(problem);
+
+  if (problems.length > 0) {
+    const names = [...new Set(problems.map((problem) => problem.field))];
+    throw new AlterError('config_invalid', {
+      detail: `The configuration is not valid: ${names.join(', ')}.`,
+      problems,
+    });
+  }
+  return hideSecrets(config);
+}
+
+function parseTable<Table extends Readonly<Record<string, Setting<unknown>>>>(
+  table: Table,
+  values: Readonly<Record<string, string | undefined>>,
+  problems: Problem[],
+): Values<Table> {
+  const parsed: Record<string, unknown> = {};
+  for (const [key, one] of Object.entries(table)) {
+    // An empty value is a mistake (a variable that was not filled in), except where empty means none.
+    const text = values[one.name]?.trim() ?? one.default;
+    if (text === null) {
+      parsed[key] = null;
+      continue;
+    }
+    const result: Parsed<unknown> =
+      text === '' && one.default !== '' ? { problem: 'is empty: leave it out, or give it a value' } : one.parse(text);
+    if ('value' in result) parsed[key] = result.value;
+    else {
+      parsed[key] = null;
+      problems.push({ field: one.name, message: result.problem });
+    }
+  }
+  return parsed as Values<Table>;
+}
+
+/** What no setting can tell by itself. A setting that did not parse is null here. */
+function* checkTogether(config: Config): Iterable<Problem> {
+  const { store, rootKey, caCert, caKey } = config;
+  if (store?.kind === 'redis' && rootKey === null)
+    yield { field: 'ALTER_ROOT_KEY', message: 'must be given with a Redis store' };
+  if (caCert !== null && caKey === null)
+    yield { field: 'ALTER_CA_KEY', message: 'must be given together with ALTER_CA_CERT' };
+  if (caKey !== null && caCert === null)
+    yield { field: 'ALTER_CA_CERT', message: 'must be given together with ALTER_CA_KEY' };
+  if (caCert !== null && caKey !== null && !new X509Certificate(caCert).checkPrivateKey(createPrivateKey(caKey)))
+    yield { field: 'ALTER_CA_KEY', message: 'is not the key of ALTER_CA_CERT' };
+  const taken = new Map<string, string>();
+  for (const key of ['proxyListen', 'adminListen', 'opsListen'] as const) {
+    const listen = config[key] as ListenAddress | null;
+    if (listen === null || listen.port === 0) continue;
+    const text = `${listen.host} ${listen.port}`;
+    const other = taken.get(text);
+    if (other === undefined) taken.set(text, general[key].name);
+    else yield { field: general[key].name, message: `is the same address as ${other}` };
+  }
+}
+
+/** A configuration that is printed by accident shows no key and no password of a store. */
+function hideSecrets(config: Config): Config {
+  const shown = (): Record<string, unknown> => {
+    const copy: Record<string, unknown> = { ...config };
+    for (const [key, one] of Object.entries(general)) if (one.secret && copy[key] !== null) copy[key] = '[secret]';
+    return copy;
+  };
+  for (const printer of ['toJSON', Symbol.for('nodejs.util.inspect.custom')])
+    Object.defineProperty(config, printer, { value: shown, enumerable: false });
+  return config;
+}
+
+function setting<T, const D extends string | null>(of: Setting<T> & { readonly default: D }) {
+  return of;
+}
+
+function timeout(name: `ALTER_${string}`, text: string, doc: string) {
+  return setting({ name, default: text, parse: duration({ minMs: 1, maxMs: maxTimeoutMs }), doc });
+}
+
+function oneOf<const T extends string>(...choices: readonly T[]): (text: string) => Parsed<T> {
+  return (text) => {
+    const value = choices.find((choice) => choice === text);
+    return value === undefined ? { problem: `must be one of ${choices.join(', ')}, not ${quote(text)}` } : { value };
+  };
+}
+
+function integer({ min, max }: { min: number; max: number }): (text: string) => Parsed<number> {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return { value };
+    return { problem: `must be a whole number from ${min} to ${max}, not ${quote(text)}` };
+  };
+}
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** `250ms`, `5s`, `10m`, `1h`; in milliseconds. */
+function duration({ minMs, maxMs }: { minMs: number; maxMs: number }): (text: string) => Parsed<number> {
+  return (text) => {
+    const match = /^(\d{1,12})(ms|s|m|h)$/.exec(text);
+    if (match === null) return { problem: `must be a duration such as 250ms, 5s, 10m or 1h, not ${quote(text)}` };
+    const value = Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+    if (value >= minMs && value <= maxMs) return { value };
+    return { problem: `must be from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, not ${quote(text)}` };
+  };
+}
+
+function formatDuration(ms: number): string {
+  for (const unit of ['h', 'm', 's'] as const)
+    if (ms > 0 && ms % unitMs[unit] === 0) return `${ms / unitMs[unit]}${unit}`;
+  return ms === 0 ? '0s' : `${ms}ms`;
+}
+
+function parseStoreUrl(text: string): Parsed<StoreLocation> {
+  const wanted = 'must be sqlite:PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB';
+  if (text.startsWith('sqlite:')) {
+    const path = text.slice('sqlite:'.length);
+    // `sqlite:///x` is relative in some programs and absolute in others, and a store in memory forgets revocations.
+    if (path === '' || path.startsWith('//') || path.startsWith(':') || path.includes('\0'))
+      return { problem: `${wanted}; a PATH is a file, such as sqlite:/var/lib/alter/alter.db` };
+    return { value: { kind: 'sqlite', path } };
+  }
+  const url = /^rediss?:\/\/./.test(text) ? URL.parse(text) : null;
+  if (url === null || url.hostname === '') return { problem: wanted };
+  if (!/^\/?\d{0,4}$/.test(url.pathname)) return { problem: `${wanted}, where DB is a number` };
+  if (url.search !== '' || url.hash !== '') return { problem: `${wanted}, without anything behind DB` };
+  return { value: { kind: 'redis', url: text } };
+}
+
+function parseRootKey(text: string): Parsed<Buffer> {
+  const value = Buffer.from(text, 'base64');
+  if (value.length === 32 && value.toString('base64') === text) return { value };
+  return { problem: 'must be 32 bytes in base64 (44 characters): make one with `openssl rand -base64 32`' };
+}
+
+function parseListen(text: string): Parsed<ListenAddress> {
+  const wanted = { problem: `must be host:port or [IPv6]:port with a port from 0 to 65535, not ${quote(text)}` };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text);
+  if (match === null || Number(match[3]) > 65_535) return wanted;
+  const [, ipv6, host = '', port] = match;
+  if (ipv6 !== undefined) return isIPv6(ipv6) ? { value: { host: ipv6, port: Number(port) } } : wanted;
+  const canonical = findHost(host);
+  return canonical === null ? wanted : { value: { host: canonical.host, port: Number(port) } };
+}
+
+function parseHostNames(text: string): Parsed<readonly string[]> {
+  const hosts: string[] = [];
+  for (const item of splitList(text)) {
+    const canonical = findHost(item);
+    if (canonical === null) return { problem: `${quote(item)} is not a host name (without a port, joined by commas)` };
+    hosts.push(canonical.host);
+  }
+  return { value: hosts };
+}
+
+function parseAddressRanges(text: string): Parsed<readonly AddressRange[]> {
+  const ranges: AddressRange[] = [];
+  for (const item of splitList(text)) {
+    const range = findAddressRange(item);
+    if (range === null)
+      return { problem: `${quote(item)} is not an address range such as 10.0.0.0/8, 127.0.0.1:8443 or [fd00::1]:443` };
+    ranges.push(range);
+  }
+  return { value: ranges };
+}
+
+function parseHostsTable(text: string): Parsed<ReadonlyMap<string, string>> {
+  const table = new Map<string, string>();
+  for (const item of splitList(text)) {
+    const [name = '', address = '', ...rest] = item.split('=');
+    const canonical = findHost(name);
+    if (
+      rest.length > 0 ||
+      canonical?.kind !== 'name' ||
+      !(isIPv4(address) || (isIPv6(address) && !address.includes('%')))
+    )
+      return { problem: `${quote(item)} is not name=address, such as api.example.com=10.1.2.3` };
+    if (table.has(canonical.host)) return { problem: `${quote(canonical.host)} is there twice` };
+    table.set(canonical.host, address);
+  }
+  return { value: table };
+}
+
+function parseAuthorityCertificate(text: string): Parsed<string> {
+  const certificates = findCertificates(text);
+  if (certificates?.length !== 1) return { problem: 'must be one PEM certificate' };
+  if (!certificates[0]!.ca) return { problem: 'is not the certificate of an authority (basicConstraints CA:TRUE)' };
+  return { value: text };
+}
+
+function parseCertificates(text: string): Parsed<string> {
+  return findCertificates(text) === null
+    ? { problem: 'must be PEM certificates, one after the other' }
+    : { value: text };
+}
+
+/** Null where the text holds no certificate, or one that can't be read. */
+function findCertificates(pem: string): X509Certificate[] | null {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (blocks === null || blocks.length !== pem.split('-----BEGIN').length - 1) return null;
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    return null;
+  }
+}
+
+function parsePrivateKey(text: string): Parsed<string> {
+  try {
+    const type = createPrivateKey(text).asymmetricKeyType;
+    if (type === 'ec' || type === 'rsa') return { value: text };
+    return { problem: 'must be an EC (P-256) or RSA key' };
+  } catch {
+    return { problem: 'must be an unencrypted private key in PEM' };
+  }
+}
+
+function parsePath(text: string): Parsed<string> {
+  return text.includes('\0') ? { problem: 'is not a path' } : { value: text };
+}
+
+function splitList(text: string): string[] {
+  return text === '' ? [] : text.split(',').map((item) => item.trim());
+}
+
+function findHost(text: string): ReturnType<typeof parseHost> | null {
+  try {
+    return parseHost(text);
+  } catch {
+    return null;
+  }
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
+
+/** The setting whose name differs in few letters, or null. */
+function findNearest(name: string): string | null {
+  let nearest: { name: string; distance: number } | null = null;
+  for (const candidate of settingNames) {
+    const distance = editDistance(name.slice(0, 60), candidate);
+    if (distance <= 4 && (nearest === null || distance < nearest.distance)) nearest = { name: candidate, distance };
+  }
+  return nearest?.name ?? null;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length]!;
+}
