@@ -107,9 +107,49 @@ export function evaluate(
   }
   if (origin.scheme !== 'https') return deny('plaintext_forbidden', 'secret.plaintext');
 
-  const rates =
-    key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
-  return { kind: 'allow', permit: new GrantedPermit({ caller, grant, secret, origin, rates }) };
+  return { kind: 'allow', permit: new GrantedPermit({ caller, grant, secret, origin, rates: keyRates(caller) }) };
+}
+
+class UntaggedPassage {
+  readonly #evaluated = true;
+  readonly caller: Caller;
+  readonly origin: Origin;
+  readonly rates: readonly RateDemand[];
+
+  constructor(of: { caller: Caller; origin: Origin; rates: readonly RateDemand[] }) {
+    this.caller = of.caller;
+    this.origin = of.origin;
+    this.rates = of.rates;
+  }
+
+  static is(value: object): value is UntaggedPassage {
+    return #evaluated in value && value.#evaluated;
+  }
+}
+
+/** Leave to send traffic on that names no grant, never with a credential. Only {@link evaluateUntagged} makes it. */
+export type Passage = UntaggedPassage;
+
+export type UntaggedDecision =
+  | { readonly kind: 'allow'; readonly passage: Passage }
+  | Extract<Decision, { kind: 'deny' }>;
+
+export type EgressMode = 'tunnel' | 'deny';
+
+/** The one decision about traffic that names no grant: a blind tunnel, or a request without a credential. */
+export function evaluateUntagged(
+  request: Pick<EgressRequest, 'caller' | 'origin' | 'clientAddress'>,
+  mode: EgressMode,
+  now: number,
+): UntaggedDecision {
+  const refusal = evaluateKey(request.caller, request.clientAddress, now);
+  if (refusal !== null) return refusal;
+  if (mode !== 'tunnel') return deny('egress_denied', 'egress.mode');
+  return { kind: 'allow', passage: new UntaggedPassage({ caller: request.caller, origin: request.origin, rates: keyRates(request.caller) }) };
+}
+
+function keyRates({ key }: Caller): readonly RateDemand[] {
+  return key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
 }
 
 /** What a key must fulfil before it may do anything at the proxy, with a grant or without. Null: nothing against it. */
