@@ -74,29 +74,36 @@ export interface AddressRange {
   readonly port: number | null;
 }
 
-/** Null where the text is no such range. Host bits are allowed, as in `ip route`; they are ignored. */
+/**
+ * Null where the text is no such range. Host bits are allowed, as in `ip route`; they are ignored. A port behind an IPv6
+ * address needs brackets or a prefix, since `::1:8443` is an address by itself. IPv4 is written as IPv4: a range inside
+ * `::ffff:0:0/96` would never match, because addresses are unmapped before they are looked up.
+ */
 export function findAddressRange(text: string): AddressRange | null {
-  const match = /^(?:\[([^\]]+)\]|([^[\]]+?))(?:\/(\d{1,3}))?(?::(\d{1,5}))?$/.exec(text);
+  const match = /^(?:\[([^[\]]+)\]|([^[\]/]+?))(?:\/(0|[1-9]\d{0,2}))?(?::([1-9]\d{0,4}))?$/.exec(text);
   if (match === null) return null;
-  const [, bracketed, bare, prefixText, portText] = match;
-  let address = bracketed ?? bare ?? '';
+  const [, bracketed, bare = '', prefixText, portText] = match;
+  let address = bracketed ?? bare;
   let portDigits = portText;
-  if (
-    bracketed === undefined &&
-    portDigits !== undefined &&
-    isIPv6(`${address}:${portDigits}`) &&
-    prefixText === undefined
-  ) {
-    address = `${address}:${portDigits}`; // an unbracketed IPv6 address: its last group is no port
+  if (bracketed === undefined && prefixText === undefined && address.includes(':')) {
+    address = text; // an unbracketed IPv6 address: its last group is no port
     portDigits = undefined;
   }
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) && !address.includes('%') ? 'ipv6' : null;
-  if (family === null) return null;
+  const family = findFamily(address);
+  if (family === null || (bracketed !== undefined && family === 'ipv4')) return null;
   const bits = family === 'ipv4' ? 32 : 128;
   const prefix = prefixText === undefined ? bits : Number(prefixText);
   const port = portDigits === undefined ? null : Number(portDigits);
-  if (prefix > bits || (port !== null && (port < 1 || port > 65_535))) return null;
+  if (prefix > bits || (port !== null && port > 65_535)) return null;
   return { address, prefix, family, port };
+}
+
+/** Null for what is no address, has a zone, or is an IPv4 address in the clothes of IPv6. */
+function findFamily(address: string): AddressRange['family'] | null {
+  const plain = unmapIpv4(address);
+  if (plain === null) return null;
+  if (isIPv4(address)) return 'ipv4';
+  return isIPv4(plain) ? null : 'ipv6';
 }
 
 /** A set of ranges; empty holds nothing. */

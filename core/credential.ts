@@ -43,9 +43,7 @@ export function parseCredential(
     else if (fields.username.includes(':'))
       problems.push({ field: 'credentials.username', message: 'must not contain a colon (RFC 7617)' });
     if (fields.password === undefined) problems.push({ field: 'credentials.password', message: 'is missing' });
-    primary = btoa(
-      String.fromCharCode(...new TextEncoder().encode(`${fields.username ?? ''}:${fields.password ?? ''}`)),
-    );
+    primary = Buffer.from(`${fields.username ?? ''}:${fields.password ?? ''}`).toString('base64');
   }
 
   if (primary === undefined) problems.push({ field: 'credential_value', message: 'is missing' });
@@ -57,7 +55,7 @@ export function parseCredential(
     if (!isInjectable(value))
       problems.push({
         field,
-        message: 'holds characters that cannot stand in a header: only visible ASCII and single spaces inside are sent',
+        message: 'holds characters that cannot stand in a header: only visible ASCII, with spaces inside, is sent',
       });
     if (value.length > maxCredentialBytes)
       problems.push({ field, message: `is longer than ${maxCredentialBytes} bytes` });

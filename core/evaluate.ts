@@ -71,7 +71,12 @@ export function evaluate(
   const { grant, secret } = subject;
   const key = caller.key;
 
+  const keyStale = evaluateKeyLife(caller, now);
+  if (keyStale !== null) return keyStale;
+
   if (grant === null || grant.appId !== key.appId) return deny('grant_not_found', 'grant.exists');
+  // Before its life is looked at: to an agent key, a system grant must look the same in every state as none at all.
+  if (grant.principal.type === 'system' && key.keyType === 'agent') return deny('grant_not_found', 'grant.exists');
   const status = grantStatus(grant, now);
   if (status === 'revoked') return deny('grant_revoked', 'grant.live');
   if (status === 'expired') return deny('grant_expired', 'grant.live');
@@ -80,7 +85,6 @@ export function evaluate(
 
   switch (grant.principal.type) {
     case 'system':
-      if (key.keyType === 'agent') return deny('grant_not_found', 'grant.principal'); // system grants are invisible to agent keys
       break;
     case 'user':
     case 'group':
@@ -91,6 +95,8 @@ export function evaluate(
   const keyRefusal = evaluateKey(caller, request.clientAddress, now);
   if (keyRefusal !== null) return keyRefusal;
 
+  // Before the host: the hosts of a secret are on port 443, so that every http:// target would be `host_not_allowed`.
+  if (origin.scheme !== 'https') return deny('plaintext_forbidden', 'secret.plaintext');
   if (secret.allowedHosts.length === 0) {
     return deny(
       'host_not_allowed',
@@ -98,14 +104,13 @@ export function evaluate(
       `The secret ${secret.slug} has no allowed hosts, so it goes nowhere.`,
     );
   }
-  if (!secret.allowedHosts.some((pattern) => matchesHost(parseHostPattern(pattern), origin))) {
+  if (!secret.allowedHosts.some((pattern) => allowsHost(pattern, origin))) {
     return deny(
       'host_not_allowed',
       'secret.allowed_hosts',
       `The secret ${secret.slug} may not be sent to ${formatAuthority(origin)}.`,
     );
   }
-  if (origin.scheme !== 'https') return deny('plaintext_forbidden', 'secret.plaintext');
 
   return { kind: 'allow', permit: new GrantedPermit({ caller, grant, secret, origin, rates: keyRates(caller) }) };
 }
@@ -145,7 +150,10 @@ export function evaluateUntagged(
   const refusal = evaluateKey(request.caller, request.clientAddress, now);
   if (refusal !== null) return refusal;
   if (mode !== 'tunnel') return deny('egress_denied', 'egress.mode');
-  return { kind: 'allow', passage: new UntaggedPassage({ caller: request.caller, origin: request.origin, rates: keyRates(request.caller) }) };
+  return {
+    kind: 'allow',
+    passage: new UntaggedPassage({ caller: request.caller, origin: request.origin, rates: keyRates(request.caller) }),
+  };
 }
 
 function keyRates({ key }: Caller): readonly RateDemand[] {
@@ -159,9 +167,8 @@ export function evaluateKey(
   now: number,
 ): Extract<Decision, { kind: 'deny' }> | null {
   const { key, addresses } = caller;
-  const status = keyStatus(key, now);
-  if (status === 'revoked') return deny('key_revoked', 'key.live');
-  if (status === 'expired') return deny('key_expired', 'key.live');
+  const stale = evaluateKeyLife(caller, now);
+  if (stale !== null) return stale;
   if (!key.scopes.includes('proxy:execute'))
     return deny('insufficient_scope', 'key.scopes', 'The key lacks the scope proxy:execute.');
   if (addresses !== null && !addresses.has(clientAddress)) {
@@ -171,6 +178,21 @@ export function evaluateKey(
     };
   }
   return null;
+}
+
+function evaluateKeyLife({ key }: Caller, now: number): Extract<Decision, { kind: 'deny' }> | null {
+  const status = keyStatus(key, now);
+  if (status === 'revoked') return deny('key_revoked', 'key.live');
+  return status === 'expired' ? deny('key_expired', 'key.live') : null;
+}
+
+/** A stored pattern that can't be read allows nothing. */
+function allowsHost(pattern: string, origin: Origin): boolean {
+  try {
+    return matchesHost(parseHostPattern(pattern), origin);
+  } catch {
+    return false;
+  }
 }
 
 function deny(code: ErrorCode, rule: string, detail?: string): Extract<Decision, { kind: 'deny' }> {

@@ -74,7 +74,7 @@ export function checkInjectionRule(rule: InjectionRule, fieldNames: readonly str
   if (!isInjectable(rule.format) || rule.format === '' || rule.format.length > 4_096) {
     problems.push({
       field: `${field}.format`,
-      message: 'must be visible ASCII with single spaces inside, at most 4096 characters',
+      message: 'must be visible ASCII, with spaces only inside, at most 4096 characters',
     });
   }
   for (const [, name] of rule.format.matchAll(placeholder)) {

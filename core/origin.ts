@@ -14,7 +14,8 @@ export interface Origin {
   readonly port: number;
 }
 
-const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+// Tested before letters are lowered: toLowerCase() turns U+212A (Kelvin sign) into `k`, a second spelling of a name.
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
 const looksNumeric = /^(?:\d+|0x[0-9a-f]*)$/;
 
 /**
@@ -29,11 +30,11 @@ export function parseHost(text: string): Pick<Origin, 'host' | 'kind'> {
     if (!text.endsWith(']')) throw malformedHost();
     return parseIpv6(text.slice(1, -1));
   }
-  const host = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase();
-  if (host.length === 0 || host.length > 253) throw malformedHost();
-  const labels = host.split('.');
-  for (const part of labels) if (!label.test(part)) throw malformedHost();
-  if (looksNumeric.test(labels[labels.length - 1]!)) {
+  const name = text.endsWith('.') ? text.slice(0, -1) : text;
+  if (name.length === 0 || name.length > 253) throw malformedHost();
+  for (const part of name.split('.')) if (!label.test(part)) throw malformedHost();
+  const host = name.toLowerCase();
+  if (looksNumeric.test(host.slice(host.lastIndexOf('.') + 1))) {
     // WHATWG URL and inet_aton read `127.1`, `0x7f.1` and `2130706433` as addresses; only the dotted quad is unambiguous.
     if (text.endsWith('.') || !isIPv4(host)) throw malformedHost();
     return { host, kind: 'ipv4' };
