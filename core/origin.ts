@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { AlterError } from './errors.ts';
 
 /**
@@ -48,13 +49,13 @@ function parseIpv6(text: string): Pick<Origin, 'host' | 'kind'> {
   return { host: new URL(`http://[${text}]/`).hostname.slice(1, -1), kind: 'ipv6' };
 }
 
-/** An `xn--` label must be the very A-label that UTS #46 gives for it; anything else is a second spelling of a name. */
+/**
+ * An `xn--` label must be the very A-label that UTS #46 gives for its Unicode form; anything else is a second spelling
+ * of a name to those who decode it. WHATWG URL no longer refuses labels that don't decode, it leaves them as they are.
+ */
 function isCanonicalALabel(host: string): boolean {
-  try {
-    return new URL(`http://${host}/`).hostname === host;
-  } catch {
-    return false;
-  }
+  const unicode = domainToUnicode(host);
+  return !/(?:^|\.)xn--/.test(unicode) && domainToASCII(unicode) === host;
 }
 
 /**
