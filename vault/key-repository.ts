@@ -1,32 +1,92 @@
-import type { RuntimeKey } from '../core/runtime-key.ts';
+import { AlterError } from '../core/errors.ts';
+import { type RuntimeKey, runtimeScopes } from '../core/runtime-key.ts';
+import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
+import { hexDigest, listOf, oneOf, orNull, text, whole } from './record-shape.ts';
+import { type RecordKind, SealedRecords } from './sealed-records.ts';
+import type { Store } from './store.ts';
+
+export const keyKind: RecordKind<RuntimeKey> = {
+  type: 'key',
+  shape: {
+    id: text(64),
+    appId: text(64),
+    keyType: oneOf(['runtime', 'agent', 'derived']),
+    name: text(1_024),
+    scopes: listOf(oneOf(runtimeScopes), runtimeScopes.length),
+    cidr: listOf(text(64), 1_024),
+    rateLimitRpm: orNull(whole),
+    expiresAt: orNull(whole),
+    digest: hexDigest,
+    createdAt: whole,
+    revokedAt: orNull(whole),
+  },
+  idOf: (key) => key.id,
+  spaceOf: (key) => key.appId,
+};
+
+/** Says in the system space which app a key belongs to: all that the proxy knows of a caller is its key. */
+export interface KeyOwner {
+  readonly keyId: string;
+  readonly appId: string;
+}
+
+export const keyOwnerKind: RecordKind<KeyOwner> = {
+  type: 'key-owner',
+  shape: { keyId: text(64), appId: text(64) },
+  idOf: (owner) => owner.keyId,
+};
 
 export class KeyRepository {
-  /** Also tells the system space which app the key belongs to. Throws `conflict` where the id exists. */
-  create(_key: RuntimeKey): Promise<Versioned<RuntimeKey>> {
-    throw new Error('not built yet');
+  readonly #records: SealedRecords<RuntimeKey>;
+  readonly #owners: SealedRecords<KeyOwner>;
+  readonly #appId: string;
+  readonly #clock: () => number;
+
+  constructor(of: { store: Store; keys: SpaceKeys; systemKeys: SpaceKeys; clock: () => number }) {
+    this.#records = new SealedRecords({ kind: keyKind, keys: of.keys, store: of.store });
+    this.#owners = new SealedRecords({ kind: keyOwnerKind, keys: of.systemKeys, store: of.store });
+    this.#appId = of.keys.space;
+    this.#clock = of.clock;
+  }
+
+  /** Also tells the system space which app the key belongs to. Throws `revision_conflict` where the id exists: ids are random. */
+  async create(key: RuntimeKey): Promise<Versioned<RuntimeKey>> {
+    if (key.appId !== this.#appId) throw new AlterError('not_found', { detail: 'The key is for another app.' });
+    // Two spaces can't change together. An owner without a key finds nothing; a key without an owner could never be used.
+    await this.#owners.create({ keyId: key.id, appId: key.appId });
+    return this.#records.create(key);
   }
 
   /** Throws `not_found`. */
-  get(_id: string): Promise<Versioned<RuntimeKey>> {
-    throw new Error('not built yet');
+  get(id: string): Promise<Versioned<RuntimeKey>> {
+    return this.#records.get(id);
   }
 
-  /** As {@link SecretRepository.update}; id, type, digest and times can't change. */
+  /** As for secrets: name, scopes, addresses, rate and expiry can change, and nothing else. */
   update(
-    _id: string,
-    _change: (key: RuntimeKey) => RuntimeKey,
-    _expectedRevision?: number,
+    id: string,
+    change: (key: RuntimeKey) => RuntimeKey,
+    expectedRevision?: number,
   ): Promise<Versioned<RuntimeKey>> {
-    throw new Error('not built yet');
+    return this.#records.update(
+      id,
+      (key) => {
+        const changed = change(key);
+        if (changed === key) return key;
+        const { name, scopes, cidr, rateLimitRpm, expiresAt } = changed;
+        return { ...key, name, scopes, cidr, rateLimitRpm, expiresAt };
+      },
+      expectedRevision,
+    );
   }
 
   /** Idempotent: a revoked key keeps the time of its first revocation. Throws `not_found`. */
-  revoke(_id: string): Promise<Versioned<RuntimeKey>> {
-    throw new Error('not built yet');
+  revoke(id: string): Promise<Versioned<RuntimeKey>> {
+    return this.#records.update(id, (key) => (key.revokedAt === null ? { ...key, revokedAt: this.#clock() } : key));
   }
 
-  list(_query: PageQuery): Promise<Page<RuntimeKey>> {
-    throw new Error('not built yet');
+  list(query: PageQuery): Promise<Page<RuntimeKey>> {
+    return this.#records.list(query);
   }
 }

@@ -1,11 +1,14 @@
-import type { AccessTokenRepository } from './access-token-repository.ts';
-import type { AppRepository } from './app-repository.ts';
-import type { AuditReader } from './audit-reader.ts';
-import type { AuthorityRepository } from './authority-repository.ts';
-import type { GrantRepository } from './grant-repository.ts';
-import type { KeyRepository } from './key-repository.ts';
+import { AlterError } from '../core/errors.ts';
+import { isId } from '../core/id.ts';
+import { AccessTokenRepository } from './access-token-repository.ts';
+import { AppRepository } from './app-repository.ts';
+import { AuditReader } from './audit-reader.ts';
+import { AuthorityRepository } from './authority-repository.ts';
+import { GrantRepository } from './grant-repository.ts';
+import { KeyRepository } from './key-repository.ts';
+import { Keyring, type SpaceKeys } from './keyring.ts';
 import type { Kms } from './kms.ts';
-import type { SecretRepository } from './secret-repository.ts';
+import { SecretRepository } from './secret-repository.ts';
 import type { Store } from './store.ts';
 
 /** The sealed state of one app. */
@@ -25,20 +28,53 @@ export interface VaultPorts {
 }
 
 /** Made by {@link openVault}. The owner of the store closes it. */
-export interface Vault {
+export class Vault {
+  /** For the read model and the audit log, which work on the store directly. */
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly clock: () => number;
+
   readonly apps: AppRepository;
   readonly accessTokens: AccessTokenRepository;
   readonly authority: AuthorityRepository;
   /** Events that belong to no app. */
   readonly audit: AuditReader;
+  readonly #systemKeys: SpaceKeys;
+
+  constructor(of: { store: Store; clock: () => number; keyring: Keyring; systemKeys: SpaceKeys }) {
+    this.store = of.store;
+    this.keyring = of.keyring;
+    this.clock = of.clock;
+    this.apps = new AppRepository(of);
+    this.accessTokens = new AccessTokenRepository(of);
+    this.authority = new AuthorityRepository(of);
+    this.audit = new AuditReader({ store: of.store, keys: of.systemKeys });
+    this.#systemKeys = of.systemKeys;
+  }
+
   /** Throws `not_found`. */
-  app(appId: string): Promise<AppVault>;
+  async app(appId: string): Promise<AppVault> {
+    if (!isId(appId)) throw new AlterError('not_found', { detail: 'There is no such app.' });
+    const keys = await this.keyring.of(appId);
+    const deps = { store: this.store, keys, clock: this.clock, systemKeys: this.#systemKeys };
+    const grants = new GrantRepository(deps);
+    return {
+      appId,
+      grants,
+      secrets: new SecretRepository({ ...deps, grants }),
+      keys: new KeyRepository(deps),
+      audit: new AuditReader(deps),
+    };
+  }
 }
 
 /**
  * Creates the key of the system space on first use. Throws `state_invalid` where the store was written under another root
  * key, `state_unavailable` where it can't be reached.
  */
-export function openVault(_ports: VaultPorts): Promise<Vault> {
-  throw new Error('not built yet');
+export async function openVault(ports: VaultPorts): Promise<Vault> {
+  const { store, kms, clock } = ports;
+  const keyring = new Keyring({ store, kms });
+  const systemKeys = await keyring.openSystem();
+  return new Vault({ store, clock, keyring, systemKeys });
 }
