@@ -1,0 +1,59 @@
+import Koa from 'koa';
+import type { AddressSet } from '../core/address.ts';
+import type { AuditLog } from '../vault/audit-log.ts';
+import type { Vault } from '../vault/vault.ts';
+import { answerProblems } from './answer-problems.ts';
+import { authenticate, limitFailures } from './authenticate.ts';
+import { dispatch } from './dispatch.ts';
+import { FailureCounter } from './failure-counter.ts';
+import { guardHost, guardOrigin } from './guard-request.ts';
+import { type Log, traceOf } from './log.ts';
+import { readBody } from './read-body.ts';
+import { identifyRequest } from './request-id.ts';
+import { routes } from './routes.ts';
+import type { AdminMiddleware, AdminState } from './state.ts';
+
+export interface AdminOptions {
+  readonly vault: Vault;
+  readonly audit: Pick<AuditLog, 'record'>;
+  /** What workloads must trust; only the certificate ever comes here. */
+  readonly authority: { readonly certificatePem: string };
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly log: Log;
+  /** Names under which the service may be called, besides its own address and `localhost` (ALTER_ADMIN_HOSTS). */
+  readonly hosts: readonly string[];
+  /** ALTER_ALLOW_ADDRESSES: what a secret's hosts may name although it is not public. */
+  readonly allowAddresses: AddressSet;
+}
+
+/** The control plane, without a listener. The list below is the whole path of a request, in its order. */
+export function createAdminApp(options: AdminOptions): Koa<AdminState> {
+  const { vault, audit, clock, log } = options;
+  const failures = new FailureCounter();
+  const publicPaths = new Set(routes.filter((route) => route.scope === 'public').map((route) => route.path));
+  const isPublic = (path: string) => publicPaths.has(path);
+
+  const middleware: readonly AdminMiddleware[] = [
+    identifyRequest({ clock, log }),
+    answerProblems({ log }),
+    guardHost({ hosts: options.hosts }),
+    guardOrigin(),
+    limitFailures({ failures, isPublic }),
+    authenticate({ accessTokens: vault.accessTokens, clock, failures, isPublic }),
+    readBody(),
+    dispatch(routes, {
+      vault,
+      audit,
+      clock,
+      certificatePem: options.authority.certificatePem,
+      allowAddresses: options.allowAddresses,
+    }),
+  ];
+
+  const app = new Koa<AdminState>();
+  for (const step of middleware) app.use(step);
+  // What arrives here happened while an answer was being written, mostly a client that went away.
+  app.on('error', (error: unknown) => log.warn({ error: traceOf(error) }, 'admin answer failed'));
+  return app;
+}

@@ -1,0 +1,48 @@
+import { type CredentialType, isFieldName, parseCredential } from '../core/credential.ts';
+import type { Problem } from '../core/errors.ts';
+import { checkInjectionRules, type InjectionRule } from '../core/injection.ts';
+import { SecretValue } from '../vault/secret-value.ts';
+
+/** The credential fields of a request body, each already of the right type. */
+export interface CredentialInput {
+  readonly credential_value?: string | undefined;
+  readonly credentials?: Readonly<Record<string, string>> | undefined;
+}
+
+/** From here on the plaintext is inside the {@link SecretValue} alone. The problems never quote it, nor an odd name. */
+export function takeCredential(
+  type: CredentialType,
+  input: CredentialInput,
+): { readonly value: SecretValue; readonly problems: readonly Problem[] } {
+  const entries = Object.entries(input.credentials ?? {});
+  // A credential that was pasted where a name belongs must not come back in a message.
+  const named = entries.filter(([name]) => isFieldName(name));
+  const problems: Problem[] = [];
+  if (named.length < entries.length)
+    problems.push({ field: 'credentials', message: 'has a name that is not a field name (letters, digits and _)' });
+  const parsed = parseCredential(type, { value: input.credential_value, fields: Object.fromEntries(named) });
+  return { value: SecretValue.of(parsed.fields), problems: [...problems, ...parsed.problems] };
+}
+
+export interface Injection {
+  readonly header: string;
+  readonly format: string;
+  readonly rules: readonly InjectionRule[];
+}
+
+/** Checks the primary rule and the additional ones together, under the names that the fields have in a request. */
+export function checkInjection({ header, format, rules }: Injection, fieldNames: readonly string[]): Problem[] {
+  const all: readonly InjectionRule[] = [{ target: 'header', name: header, format }, ...rules];
+  return checkInjectionRules(all, fieldNames, 'rules').map(({ field, message }) => ({
+    field: nameInRequest(field),
+    message,
+  }));
+}
+
+function nameInRequest(field: string): string {
+  const match = /^rules\[(\d+)\](.*)$/.exec(field);
+  if (match === null) return 'injection_rules';
+  const index = Number(match[1]);
+  if (index > 0) return `injection_rules[${index - 1}]${match[2]}`;
+  return match[2] === '.format' ? 'injection_format' : 'injection_header';
+}

@@ -1,0 +1,121 @@
+import Router from '@koa/router';
+import type Koa from 'koa';
+import { z } from 'zod';
+import { type AccessToken, hasDashboardScope } from '../core/access-token.ts';
+import { unmapIpv4 } from '../core/address.ts';
+import { AlterError } from '../core/errors.ts';
+import type { AuditLog } from '../vault/audit-log.ts';
+import type { AppVault, Vault } from '../vault/vault.ts';
+import { parseFields } from './check-fields.ts';
+import { formatEtag, parseIfMatch } from './etag.ts';
+import { findOnlyHeader } from './guard-request.ts';
+import { ChangeRecorder } from './record-change.ts';
+import type { AppCall, Call, Route, Services } from './route.ts';
+import type { AdminContext, AdminMiddleware, AdminState } from './state.ts';
+
+/**
+ * The table of routes as one middleware. The order is the same for each: scope (403), app (404), query and presence of a
+ * body (422), then the route itself.
+ */
+export function dispatch(
+  routes: readonly Route[],
+  of: Services & { readonly audit: Pick<AuditLog, 'record'>; readonly clock: () => number },
+): AdminMiddleware {
+  const router = new Router<AdminState>({ sensitive: true, strict: true });
+  for (const route of routes) {
+    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1'), [route.method], async (ctx) => {
+      ctx.state.route = route.path;
+      await answer(route, ctx, ctx.params, of);
+    });
+  }
+  const middleware = router.routes() as unknown as Koa.Middleware<AdminState>;
+  return async (ctx, next) => {
+    let isFound = true;
+    await middleware(ctx, async () => {
+      isFound = false;
+      await next();
+    });
+    if (isFound) return;
+    const methods = routes.filter((route) => matchesPath(route.path, ctx.path)).map((route) => route.method);
+    if (methods.length === 0) throw new AlterError('not_found');
+    ctx.set('Allow', methods.join(', '));
+    throw new AlterError('method_not_allowed');
+  };
+}
+
+async function answer(
+  route: Route,
+  ctx: AdminContext,
+  params: Readonly<Record<string, string>>,
+  of: Services & { readonly audit: Pick<AuditLog, 'record'>; readonly clock: () => number },
+): Promise<void> {
+  const { accessToken, requestId, body } = ctx.state;
+  requireScope(route, accessToken);
+  const app = params.app === undefined ? null : await openApp(of.vault, params.app, accessToken);
+  const call: Call<z.ZodRawShape, z.ZodRawShape> = {
+    vault: of.vault,
+    certificatePem: of.certificatePem,
+    allowAddresses: of.allowAddresses,
+    params,
+    query: parseFields(route.query ?? z.strictObject({}), readQuery(ctx)),
+    expectedRevision: route.conditional === true ? parseIfMatch(findOnlyHeader(ctx, 'if-match')) : undefined,
+    changes: new ChangeRecorder(of.audit, {
+      requestId,
+      tokenId: accessToken?.id ?? null,
+      clientAddress: unmapIpv4(ctx.req.socket.remoteAddress ?? ''),
+      clock: of.clock,
+    }),
+    now: of.clock(),
+    get accessToken() {
+      if (accessToken === null) throw new AlterError('unauthenticated');
+      return accessToken;
+    },
+    readBody: (check) => parseFields(route.body ?? z.strictObject({}), body === undefined ? {} : body, check),
+  };
+  if (route.body === undefined) call.readBody();
+  const given = app === null ? call : withApp(call, app);
+  const { body: answered, revision } = await route.answer(given);
+  ctx.status = route.status;
+  if (revision !== undefined) ctx.set('ETag', formatEtag(revision));
+  if (answered === null) ctx.body = null;
+  else ctx.body = answered;
+  ctx.status = route.status;
+}
+
+function withApp<Q extends z.ZodRawShape, B extends z.ZodRawShape>(call: Call<Q, B>, app: AppVault): AppCall<Q, B> {
+  return Object.defineProperties({ app } as AppCall<Q, B>, Object.getOwnPropertyDescriptors(call));
+}
+
+function requireScope(route: Route, accessToken: AccessToken | null): void {
+  if (route.scope === 'public') return;
+  if (accessToken === null) throw new AlterError('unauthenticated');
+  if (route.scope === 'any-token' || hasDashboardScope(accessToken.scopes, route.scope)) return;
+  throw new AlterError('insufficient_scope', { detail: `The token lacks the scope ${route.scope}.` });
+}
+
+/** Throws `not_found`, also for an app that exists but that the token may not see. */
+async function openApp(vault: Vault, idOrName: string, accessToken: AccessToken | null): Promise<AppVault> {
+  const { value: app } = await vault.apps.get(idOrName);
+  if (accessToken === null || (accessToken.appId !== null && accessToken.appId !== app.id))
+    throw new AlterError('not_found');
+  return vault.app(app.id);
+}
+
+/** Throws `validation_failed` where a parameter stands twice. */
+function readQuery(ctx: AdminContext): Record<string, string> {
+  const query: Record<string, string> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(ctx.querystring)) {
+    if (Object.hasOwn(query, name)) {
+      const problem = { field: name.replace(/[^\x20-\x7e]/g, '?').slice(0, 64), message: 'is given twice' };
+      throw new AlterError('validation_failed', { detail: `${problem.field} ${problem.message}`, problems: [problem] });
+    }
+    query[name] = value;
+  }
+  return query;
+}
+
+function matchesPath(template: string, path: string): boolean {
+  const wanted = template.split('/');
+  const given = path.split('/');
+  return wanted.length === given.length && wanted.every((part, i) => part.startsWith('{') || part === given[i]);
+}

@@ -1,0 +1,182 @@
+import { AlterError, type Problem } from '../core/errors.ts';
+import type { Grant } from '../core/grant.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Versioned } from '../vault/record.ts';
+import type { SecretRepository } from '../vault/secret-repository.ts';
+import { requireRevision } from './etag.ts';
+import { checkEnd, endOf } from './parse-time.ts';
+import type { ChangeEvent } from './record-change.ts';
+import { representGrant, representPage } from './representation.ts';
+import { type AppCall, appRoute, type Route } from './route.ts';
+import { requests, responses } from './schemas.ts';
+
+const ofSecret = '/v1/apps/{app}/managed-secrets/{secret}/grants';
+const collection = '/v1/apps/{app}/grants';
+const item = `${collection}/{grant}`;
+
+export const grantRoutes: readonly Route[] = [
+  appRoute({
+    method: 'GET',
+    path: ofSecret,
+    operationId: 'listGrantsOfSecret',
+    summary: 'The grants of one managed secret',
+    scope: 'dashboard_secrets:read',
+    query: requests.page,
+    status: 200,
+    response: responses.grants,
+    async answer({ app, params, query, now }) {
+      const secret = await app.secrets.get(params.secret!);
+      const { items, total } = await app.grants.list({ ...query, secretId: secret.value.id });
+      const shown = items.map(({ value }) => representGrant(value, secret.value, now));
+      return { body: representPage(shown, { total, ...query }) };
+    },
+  }),
+  appRoute({
+    method: 'POST',
+    path: ofSecret,
+    operationId: 'createGrant',
+    summary: 'Grant a managed secret to a principal',
+    scope: 'dashboard_secrets:write',
+    body: requests.createGrant,
+    status: 201,
+    response: responses.grant,
+    async answer({ app, changes, params, now, readBody }) {
+      const { value: secret } = await app.secrets.get(params.secret!);
+      const body = readBody((valid) => checkExpiry(valid, now));
+      const grant = await changes.after({
+        create: () =>
+          app.grants.create({
+            secretId: secret.id,
+            principal: { type: 'system' },
+            label: body.label,
+            description: body.description ?? null,
+            expiresAt: endOf(body.expires_at),
+          }),
+        event: ({ value }) => grantEvent('grant.created', value, secret),
+        takeBack: ({ value }) => app.grants.revoke(value.id),
+      });
+      return { body: representGrant(grant.value, secret, now), revision: grant.revision };
+    },
+  }),
+  appRoute({
+    method: 'GET',
+    path: collection,
+    operationId: 'listGrants',
+    summary: 'The grants of the app',
+    scope: 'dashboard_secrets:read',
+    query: requests.page,
+    status: 200,
+    response: responses.grants,
+    async answer({ app, query, now }) {
+      const { items, total } = await app.grants.list(query);
+      const ids = [...new Set(items.map(({ value }) => value.secretId))];
+      const secrets = new Map(
+        await Promise.all(ids.map(async (id) => [id, await findSecret(app.secrets, id)] as const)),
+      );
+      const shown = items.map(({ value }) => representGrant(value, secrets.get(value.secretId) ?? null, now));
+      return { body: representPage(shown, { total, ...query }) };
+    },
+  }),
+  appRoute({
+    method: 'GET',
+    path: item,
+    operationId: 'getGrant',
+    summary: 'One grant',
+    scope: 'dashboard_secrets:read',
+    status: 200,
+    response: responses.grant,
+    answer: async (call) => answerGrant(call, await call.app.grants.get(call.params.grant!)),
+  }),
+  appRoute({
+    method: 'PATCH',
+    path: item,
+    operationId: 'updateGrant',
+    summary: 'Change the label, the description or the end of a grant',
+    scope: 'dashboard_secrets:write',
+    body: requests.updateGrant,
+    conditional: true,
+    status: 200,
+    response: responses.grant,
+    async answer(call) {
+      const { app, changes, params, now, expectedRevision } = call;
+      const current = await app.grants.get(params.grant!);
+      const body = call.readBody((valid) => checkExpiry(valid, now));
+      requireRevision(current, expectedRevision);
+      requireUnrevoked(current.value);
+      const secret = await findSecret(app.secrets, current.value.secretId);
+      const updated = await changes.before(grantEvent('grant.updated', current.value, secret), () =>
+        app.grants.update(
+          current.value.id,
+          (grant) => {
+            requireUnrevoked(grant);
+            return {
+              ...grant,
+              label: body.label ?? grant.label,
+              description: body.description === undefined ? grant.description : body.description,
+              expiresAt: body.expires_at === undefined ? grant.expiresAt : endOf(body.expires_at),
+            };
+          },
+          expectedRevision,
+        ),
+      );
+      return answerGrant(call, updated);
+    },
+  }),
+  appRoute({
+    method: 'POST',
+    path: `${item}/revoke`,
+    operationId: 'revokeGrant',
+    summary: 'Revoke a grant for good; it stays listed',
+    scope: 'dashboard_secrets:write',
+    status: 200,
+    response: responses.grant,
+    async answer(call) {
+      const { app, changes, params } = call;
+      const current = await app.grants.get(params.grant!);
+      const secret = await findSecret(app.secrets, current.value.secretId);
+      const revoked = await changes.before(grantEvent('grant.revoked', current.value, secret), () =>
+        app.grants.revoke(current.value.id),
+      );
+      return answerGrant(call, revoked);
+    },
+  }),
+];
+
+async function answerGrant(
+  { app, now }: Pick<AppCall<Record<never, never>, Record<never, never>>, 'app' | 'now'>,
+  { value, revision }: Versioned<Grant>,
+): Promise<{ body: object; revision: number }> {
+  return { body: representGrant(value, await findSecret(app.secrets, value.secretId), now), revision };
+}
+
+/** Null where the secret was deleted; its grants outlive it, so that the audit keeps its meaning. */
+async function findSecret(secrets: SecretRepository, id: string): Promise<Secret | null> {
+  try {
+    return (await secrets.get(id)).value;
+  } catch (error) {
+    if (error instanceof AlterError && error.code === 'not_found') return null;
+    throw error;
+  }
+}
+
+function requireUnrevoked(grant: Grant): void {
+  if (grant.revokedAt !== null)
+    throw new AlterError('conflict', {
+      detail: 'The grant is revoked, and a revoked grant never changes.',
+      hint: 'Create a new grant.',
+    });
+}
+
+function grantEvent(event: ChangeEvent['event'], grant: Grant, secret: Secret | null): ChangeEvent {
+  return {
+    event,
+    app_id: grant.appId,
+    grant_id: grant.id,
+    managed_secret_id: grant.secretId,
+    managed_secret_slug: secret?.slug ?? null,
+  };
+}
+
+function checkExpiry(body: { readonly expires_at?: string | null | undefined }, now: number): Problem[] {
+  return checkEnd(endOf(body.expires_at), { field: 'expires_at', now });
+}

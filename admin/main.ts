@@ -1,0 +1,106 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { AlterError, type ErrorCode, problemDocument } from '../core/errors.ts';
+import { issueId } from '../core/id.ts';
+import { type AdminOptions, createAdminApp } from './app.ts';
+import { maxHeaders } from './guard-request.ts';
+
+/** Own limits, not Node's defaults: an operator's requests are small, few and quick. */
+const limits = {
+  headerBytes: 16 * 1024,
+  headersMs: 10_000,
+  requestMs: 30_000,
+  handshakeMs: 10_000,
+  idleMs: 60_000,
+  keepAliveMs: 5_000,
+  connections: 256,
+  closeMs: 5_000,
+} as const;
+
+export interface AdminListenOptions extends AdminOptions {
+  /** Port 0 takes any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM. Without it the service speaks plain HTTP, which belongs on loopback or behind a TLS terminator. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+export interface RunningAdmin {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** Stops accepting, lets running requests end within 5 s, then closes what is left. */
+  close(): Promise<void>;
+}
+
+/** Rejects with the error of `listen()`, such as EADDRINUSE. */
+export async function startAdmin(options: AdminListenOptions): Promise<RunningAdmin> {
+  const handle = createAdminApp(options).callback();
+  const listener = (request: http.IncomingMessage, response: http.ServerResponse) => {
+    handle(request, response).catch(() => response.destroy());
+  };
+  const serverOptions = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: 1_000,
+  };
+  const server =
+    options.tls === undefined
+      ? http.createServer(serverOptions, listener)
+      : https.createServer(
+          { ...serverOptions, ...options.tls, minVersion: 'TLSv1.2', handshakeTimeout: limits.handshakeMs },
+          listener,
+        );
+  server.maxHeadersCount = maxHeaders + 1; // one more than allowed, so that one too many is seen and refused
+  server.maxConnections = limits.connections;
+  server.setTimeout(limits.idleMs); // a client that reads its answer too slowly, or not at all
+  server.on('clientError', refuseMalformed(options.clock));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.listen.port, options.listen.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', (error: Error) => options.log.error({ error: error.name }, 'admin listener failed'));
+  return {
+    url: `${options.tls === undefined ? 'http' : 'https'}://${formatListen(server.address() as AddressInfo)}`,
+    close: () => closeServer(server),
+  };
+}
+
+/** What Node's parser refuses never reaches the list of middleware; it gets the same kind of answer. */
+function refuseMalformed(clock: () => number): (error: NodeJS.ErrnoException, socket: Duplex) => void {
+  return (error, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable || ((socket as Socket).bytesWritten ?? 0) > 0) {
+      socket.destroy();
+      return;
+    }
+    const code: ErrorCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'request_malformed';
+    const problem = new AlterError(code);
+    const body = JSON.stringify(problemDocument(problem, issueId(clock())));
+    socket.end(
+      `HTTP/1.1 ${problem.status} ${http.STATUS_CODES[problem.status]}\r\nContent-Type: application/problem+json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  };
+}
+
+/** A wildcard address is no destination: the URL then names the loopback of its family. */
+function formatListen({ address, port, family }: AddressInfo): string {
+  if (family === 'IPv6') return `[${address === '::' ? '::1' : address}]:${port}`;
+  return `${address === '0.0.0.0' ? '127.0.0.1' : address}:${port}`;
+}
+
+function closeServer(server: http.Server | https.Server): Promise<void> {
+  return new Promise((resolve) => {
+    const deadline = setTimeout(() => server.closeAllConnections(), limits.closeMs);
+    server.close(() => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

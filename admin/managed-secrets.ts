@@ -1,0 +1,259 @@
+import type { AddressSet } from '../core/address.ts';
+import { AlterError, type Problem } from '../core/errors.ts';
+import { defaultInjection } from '../core/injection.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Versioned } from '../vault/record.ts';
+import { checkAllowedHosts } from './check-allowed-hosts.ts';
+import { refuse } from './check-fields.ts';
+import { type CredentialInput, checkInjection, takeCredential } from './credential-intake.ts';
+import { requireRevision } from './etag.ts';
+import type { ChangeEvent } from './record-change.ts';
+import { representPage, representSecret } from './representation.ts';
+import { type AppCall, appRoute, type Route } from './route.ts';
+import { requests, responses } from './schemas.ts';
+
+const collection = '/v1/apps/{app}/managed-secrets';
+const item = `${collection}/{secret}`;
+
+export const managedSecretRoutes: readonly Route[] = [
+  appRoute({
+    method: 'GET',
+    path: collection,
+    operationId: 'listManagedSecrets',
+    summary: 'The managed secrets of the app',
+    scope: 'dashboard_secrets:read',
+    query: requests.page,
+    status: 200,
+    response: responses.secrets,
+    async answer({ app, query }) {
+      const { items, total } = await app.secrets.list(query);
+      return {
+        body: representPage(
+          items.map(({ value }) => representSecret(value)),
+          { total, ...query },
+        ),
+      };
+    },
+  }),
+  appRoute({
+    method: 'POST',
+    path: collection,
+    operationId: 'createManagedSecret',
+    summary: 'Store a credential, and grant it to the runtime keys of the app',
+    scope: 'dashboard_secrets:write',
+    body: requests.createSecret,
+    status: 201,
+    response: responses.createdSecret,
+    async answer({ app, changes, allowAddresses, readBody }) {
+      const body = readBody((valid) => checkNewSecret(valid, allowAddresses));
+      const { secret, grant } = await changes.after({
+        create: () =>
+          app.secrets.create({
+            draft: {
+              name: body.name,
+              description: body.description ?? null,
+              credentialType: body.credential_type,
+              injectionHeader: injectionOf(body).header,
+              injectionFormat: injectionOf(body).format,
+              injectionRules: injectionOf(body).rules,
+              accountIdentifier: body.account_identifier ?? null,
+              accountDisplayName: body.account_display_name ?? null,
+              allowedHosts: checkAllowedHosts(body.allowed_hosts, { field: 'allowed_hosts', allowAddresses }).hosts,
+            },
+            fields: takeCredential(body.credential_type, body).value,
+            baseGrantLabel: body.label,
+          }),
+        event: (created) => ({
+          ...secretEvent('secret.created', created.secret.value),
+          grant_id: created.grant.value.id,
+        }),
+        takeBack: (created) => app.secrets.delete(created.secret.value.id),
+      });
+      return { body: { ...representSecret(secret.value), grant_id: grant.value.id }, revision: secret.revision };
+    },
+  }),
+  appRoute({
+    method: 'GET',
+    path: item,
+    operationId: 'getManagedSecret',
+    summary: 'One managed secret, without its value',
+    scope: 'dashboard_secrets:read',
+    status: 200,
+    response: responses.secret,
+    answer: async ({ app, params }) => answerSecret(await app.secrets.get(params.secret!)),
+  }),
+  appRoute({
+    method: 'PATCH',
+    path: item,
+    operationId: 'updateManagedSecret',
+    summary: 'Change the name, the description, the injection or the account of a managed secret',
+    scope: 'dashboard_secrets:write',
+    body: requests.updateSecret,
+    conditional: true,
+    status: 200,
+    response: responses.secret,
+    async answer(call) {
+      const { app, changes, params, expectedRevision } = call;
+      const current = await app.secrets.get(params.secret!);
+      const body = call.readBody((valid) => checkChange(current.value, valid));
+      requireRevision(current, expectedRevision);
+      const updated = await changes.before(secretEvent('secret.updated', current.value), () =>
+        app.secrets.update(
+          current.value.id,
+          (secret) => {
+            refuse(checkChange(secret, body)); // it may have been rotated to other fields since it was read
+            const injection = injectionAfter(secret, body);
+            return {
+              ...secret,
+              name: body.name ?? secret.name,
+              description: body.description === undefined ? secret.description : body.description,
+              injectionHeader: injection.header,
+              injectionFormat: injection.format,
+              injectionRules: injection.rules,
+              accountIdentifier:
+                body.account_identifier === undefined ? secret.accountIdentifier : body.account_identifier,
+              accountDisplayName:
+                body.account_display_name === undefined ? secret.accountDisplayName : body.account_display_name,
+            };
+          },
+          expectedRevision,
+        ),
+      );
+      return answerSecret(updated);
+    },
+  }),
+  appRoute({
+    method: 'DELETE',
+    path: item,
+    operationId: 'deleteManagedSecret',
+    summary: 'Delete a managed secret for good, and revoke its grants',
+    scope: 'dashboard_secrets:delete',
+    conditional: true,
+    status: 204,
+    response: null,
+    async answer({ app, changes, params, expectedRevision }) {
+      const current = await app.secrets.get(params.secret!);
+      requireRevision(current, expectedRevision);
+      await changes.before(secretEvent('secret.deleted', current.value), () =>
+        app.secrets.delete(current.value.id, expectedRevision),
+      );
+      return { body: null };
+    },
+  }),
+  appRoute({
+    method: 'POST',
+    path: `${item}/rotate`,
+    operationId: 'rotateManagedSecret',
+    summary: 'Replace the value; its grants keep working',
+    scope: 'dashboard_secrets:write',
+    body: requests.rotateSecret,
+    conditional: true,
+    status: 200,
+    response: responses.secret,
+    answer: rotate,
+  }),
+  appRoute({
+    method: 'PUT',
+    path: `${item}/allowed-hosts`,
+    operationId: 'setAllowedHosts',
+    summary: 'Replace the hosts that the secret may be sent to; an empty list blocks it',
+    scope: 'dashboard_secrets:write',
+    body: requests.setAllowedHosts,
+    conditional: true,
+    status: 200,
+    response: responses.secret,
+    async answer({ app, changes, params, allowAddresses, expectedRevision, readBody }) {
+      const current = await app.secrets.get(params.secret!);
+      const { hosts } = readBody((valid) =>
+        valid.hosts === undefined ? [] : checkAllowedHosts(valid.hosts, { field: 'hosts', allowAddresses }).problems,
+      );
+      const allowedHosts = checkAllowedHosts(hosts, { field: 'hosts', allowAddresses }).hosts;
+      requireRevision(current, expectedRevision);
+      const updated = await changes.before(secretEvent('secret.updated', current.value), () =>
+        app.secrets.update(current.value.id, (secret) => ({ ...secret, allowedHosts }), expectedRevision),
+      );
+      return answerSecret(updated);
+    },
+  }),
+];
+
+const rotateAttempts = 5;
+
+/**
+ * The revision that was checked is the one that is rotated, so that no rule is left without its field and the recorded
+ * version is the one that is made. Without `If-Match`, a change by somebody else in between means to look again.
+ */
+async function rotate(
+  call: AppCall<Record<never, never>, typeof requests.rotateSecret.shape>,
+): Promise<{ body: object; revision: number }> {
+  const { app, changes, params, expectedRevision } = call;
+  for (let attempt = 1; ; attempt += 1) {
+    const current = await app.secrets.get(params.secret!);
+    const secret = current.value;
+    const body = call.readBody((valid) => checkRotation(secret, valid));
+    requireRevision(current, expectedRevision);
+    try {
+      const rotated = await changes.before(
+        { ...secretEvent('secret.rotated', secret), secret_version: secret.version + 1 },
+        () => app.secrets.rotate(secret.id, takeCredential(secret.credentialType, body).value, current.revision),
+      );
+      return answerSecret(rotated);
+    } catch (error) {
+      const isRace = error instanceof AlterError && error.code === 'revision_conflict';
+      if (!isRace || expectedRevision !== undefined || attempt === rotateAttempts) throw error;
+    }
+  }
+}
+
+function answerSecret({ value, revision }: Versioned<Secret>): { body: object; revision: number } {
+  return { body: representSecret(value), revision };
+}
+
+function secretEvent(event: ChangeEvent['event'], secret: Secret): ChangeEvent {
+  return {
+    event,
+    app_id: secret.appId,
+    managed_secret_id: secret.id,
+    managed_secret_slug: secret.slug,
+    secret_version: secret.version,
+  };
+}
+
+type NewSecret = Partial<ReturnType<typeof requests.createSecret.parse>>;
+type SecretChange = Partial<ReturnType<typeof requests.updateSecret.parse>>;
+
+function injectionOf(body: NewSecret) {
+  const { header, format } = defaultInjection(body.credential_type ?? 'bearer_token');
+  return {
+    header: body.injection_header ?? header,
+    format: body.injection_format ?? format,
+    rules: body.injection_rules ?? [],
+  };
+}
+
+function injectionAfter(secret: Secret, change: SecretChange) {
+  return {
+    header: change.injection_header ?? secret.injectionHeader,
+    format: change.injection_format ?? secret.injectionFormat,
+    rules: change.injection_rules ?? secret.injectionRules,
+  };
+}
+
+function checkNewSecret(body: NewSecret, allowAddresses: AddressSet): Problem[] {
+  const hosts = checkAllowedHosts(body.allowed_hosts ?? [], { field: 'allowed_hosts', allowAddresses }).problems;
+  if (body.credential_type === undefined) return [...hosts];
+  const { value, problems } = takeCredential(body.credential_type, body);
+  // `token` is always a field of a whole credential: one that is missing is told once, by the intake.
+  const injection = checkInjection(injectionOf(body), ['token', ...value.fieldNames]);
+  return [...problems, ...injection, ...hosts];
+}
+
+function checkChange(secret: Secret, change: SecretChange): Problem[] {
+  return checkInjection(injectionAfter(secret, change), secret.fieldNames);
+}
+
+function checkRotation(secret: Secret, input: CredentialInput): Problem[] {
+  const { value, problems } = takeCredential(secret.credentialType, input);
+  const injection = checkInjection(injectionAfter(secret, {}), ['token', ...value.fieldNames]);
+  return [...problems, ...injection];
+}

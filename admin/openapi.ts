@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import type { Route } from './route.ts';
+import { responses } from './schemas.ts';
+
+const parameterDescriptions: Record<string, string> = {
+  app: 'Id or name of the app',
+  secret: 'Id or slug of the managed secret',
+  grant: 'Id of the grant',
+  key: 'Id or prefix of the key',
+};
+
+/** The OpenAPI 3.1 document of a table of routes. */
+export function describeApi(routes: readonly Route[]): object {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: describeOperation(route) };
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Alter Egress admin API',
+      version: '1',
+      description: 'Manages apps, managed secrets, grants and keys. Credentials go in and never come out.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    security: [{ token: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'A personal access token, alter_pat_…' },
+      },
+    },
+  });
+}
+
+function describeOperation(route: Route): ZodOpenApiOperationObject {
+  const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+  const path = z.object(
+    Object.fromEntries(names.map((name) => [name, z.string().meta({ description: parameterDescriptions[name] })])),
+  );
+  const ifMatch = z.string().optional().meta({ description: 'The ETag of the revision that is to be changed' });
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    ...(route.scope === 'public'
+      ? { security: [] }
+      : { description: route.scope === 'any-token' ? 'Any valid token.' : `Scope: \`${route.scope}\`.` }),
+    requestParams: {
+      ...(names.length === 0 ? {} : { path }),
+      ...(route.query === undefined ? {} : { query: route.query }),
+      ...(route.conditional === true ? { header: z.object({ 'If-Match': ifMatch }) } : {}),
+    },
+    ...(route.body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: route.body } } } }),
+    responses: {
+      [`${route.status}`]: {
+        description: route.summary,
+        ...(route.response === null ? {} : { content: { 'application/json': { schema: route.response } } }),
+      },
+      default: {
+        description: 'A problem (RFC 9457)',
+        content: { 'application/problem+json': { schema: responses.problem } },
+      },
+    },
+  };
+}

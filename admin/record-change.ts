@@ -1,0 +1,77 @@
+import type { AuditEvent } from '../core/audit-event.ts';
+import { toAlterError } from '../core/errors.ts';
+import { issueId } from '../core/id.ts';
+import type { AuditLog } from '../vault/audit-log.ts';
+import { formatTime } from './representation.ts';
+
+/** What changed; who did it, when and from where is added here. */
+export type ChangeEvent = Pick<AuditEvent, 'event'> &
+  Partial<
+    Pick<AuditEvent, 'key_id' | 'grant_id' | 'managed_secret_id' | 'managed_secret_slug' | 'secret_version' | 'reason'>
+  > & { readonly app_id: string | null };
+
+/**
+ * The audit of administrative changes: none is acknowledged before its record is durable.
+ *
+ * What has an id already is recorded *before* it is changed: a change that cannot be recorded is not made. Where the
+ * change then fails, a second event with `decision: deny` and the code says so; a process that dies between the two
+ * leaves the record of a change that was not made, never a change without a record.
+ *
+ * What gets its id by being created is recorded before it is acknowledged. Where that fails it is taken back, and the
+ * caller gets `audit_unavailable`. Only a new app stays: nothing can be reached through it.
+ */
+export class ChangeRecorder {
+  readonly #audit: Pick<AuditLog, 'record'>;
+  readonly #by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number };
+
+  constructor(
+    audit: Pick<AuditLog, 'record'>,
+    by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number },
+  ) {
+    this.#audit = audit;
+    this.#by = by;
+  }
+
+  /** Records, then changes. Rejects with `audit_unavailable` before anything is changed, or with what the change threw. */
+  async before<T>(event: ChangeEvent, change: () => Promise<T>): Promise<T> {
+    await this.#record(event, { decision: 'allow' });
+    try {
+      return await change();
+    } catch (error) {
+      // The failure of the change is what the caller must hear of, also when this second record fails too.
+      await this.#record(event, { decision: 'deny', code: toAlterError(error).code }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Creates, records, and takes back what was created where the record fails. Rejects with `audit_unavailable`. */
+  async after<T>(of: {
+    create: () => Promise<T>;
+    event: (created: T) => ChangeEvent;
+    takeBack: (created: T) => Promise<unknown>;
+  }): Promise<T> {
+    const created = await of.create();
+    try {
+      await this.#record(of.event(created), { decision: 'allow' });
+    } catch (error) {
+      // If taking back fails as well, the store is gone; the object was never acknowledged and its id never left.
+      await of.takeBack(created).catch(() => undefined);
+      throw error;
+    }
+    return created;
+  }
+
+  async #record(event: ChangeEvent, outcome: Pick<AuditEvent, 'decision' | 'code'>): Promise<void> {
+    const now = this.#by.clock();
+    await this.#audit.record({
+      id: issueId(now),
+      time: formatTime(now),
+      request_id: this.#by.requestId,
+      principal_type: 'token',
+      principal_id: this.#by.tokenId,
+      client_ip: this.#by.clientAddress,
+      ...event,
+      ...outcome,
+    });
+  }
+}

@@ -1,0 +1,31 @@
+import { issueId } from '../core/id.ts';
+import type { Log } from './log.ts';
+import type { AdminMiddleware } from './state.ts';
+
+/**
+ * Gives every request an id of our own (a client's could be forged to point at somebody else's log lines) and writes one
+ * log line when it is answered.
+ */
+export function identifyRequest(of: { clock: () => number; log: Log }): AdminMiddleware {
+  return async (ctx, next) => {
+    const startedAt = of.clock();
+    ctx.state.requestId = issueId(startedAt);
+    ctx.state.route = null;
+    ctx.state.accessToken = null;
+    ctx.set('X-Alter-Request-Id', ctx.state.requestId);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    await next();
+    of.log.info(
+      {
+        request_id: ctx.state.requestId,
+        method: ctx.method,
+        route: ctx.state.route,
+        status: ctx.status,
+        token_id: (ctx.state.accessToken as { id: string } | null)?.id ?? null,
+        latency_ms: of.clock() - startedAt,
+      },
+      'admin request',
+    );
+  };
+}

@@ -1,0 +1,80 @@
+import type { z } from 'zod';
+import type { AccessToken, DashboardScope } from '../core/access-token.ts';
+import type { AddressSet } from '../core/address.ts';
+import type { Problem } from '../core/errors.ts';
+import type { AppVault, Vault } from '../vault/vault.ts';
+import type { ChangeRecorder } from './record-change.ts';
+
+/**
+ * One line of the API: the router, the scope check and the OpenAPI document are all made from it, so that they can't
+ * differ. `scope` is what the token must hold; `any-token`: a valid token is enough; `public`: no token is looked at.
+ */
+export interface Route<
+  Query extends z.ZodRawShape = z.ZodRawShape,
+  Body extends z.ZodRawShape = z.ZodRawShape,
+  Where extends Call<Query, Body> = Call<Query, Body>,
+> {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** As OpenAPI writes it; a route below `{app}` is given that app. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly scope: DashboardScope | 'any-token' | 'public';
+  readonly query?: z.ZodObject<Query>;
+  readonly body?: z.ZodObject<Body>;
+  readonly status: 200 | 201 | 204;
+  /** Null where the answer has no body. */
+  readonly response: z.ZodType | null;
+  /** It honours `If-Match`. */
+  readonly conditional?: true;
+  answer(call: Where): Promise<Answer>;
+}
+
+export interface Services {
+  readonly vault: Vault;
+  readonly certificatePem: string;
+  readonly allowAddresses: AddressSet;
+}
+
+/** What a route is given. `now` is the moment at which the request arrived, in milliseconds since the epoch. */
+export interface Call<Query extends z.ZodRawShape, Body extends z.ZodRawShape> extends Services {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: z.output<z.ZodObject<Query>>;
+  readonly expectedRevision: number | undefined;
+  readonly changes: ChangeRecorder;
+  readonly now: number;
+  /** Throws `unauthenticated` on a public route. */
+  readonly accessToken: AccessToken;
+  /**
+   * The body, parsed. A route asks for it after it has found its object, so that 404 comes before 422. `check` finds what
+   * is wrong between fields, and is given those that are valid by themselves. Throws `validation_failed` with all of it.
+   */
+  readBody(check?: (valid: Partial<z.output<z.ZodObject<Body>>>) => readonly Problem[]): z.output<z.ZodObject<Body>>;
+}
+
+export interface AppCall<Query extends z.ZodRawShape, Body extends z.ZodRawShape> extends Call<Query, Body> {
+  readonly app: AppVault;
+}
+
+export interface Answer {
+  /** Null for 204. */
+  readonly body: object | null;
+  /** Becomes the ETag. */
+  readonly revision?: number;
+}
+
+type Empty = Record<never, never>;
+
+/** Types a route from its schemas. */
+export function route<Query extends z.ZodRawShape = Empty, Body extends z.ZodRawShape = Empty>(
+  definition: Route<Query, Body>,
+): Route {
+  return definition as unknown as Route; // the dispatcher gives each route the query and the body of its own schemas
+}
+
+/** As {@link route}, for a path below `/v1/apps/{app}`. */
+export function appRoute<Query extends z.ZodRawShape = Empty, Body extends z.ZodRawShape = Empty>(
+  definition: Route<Query, Body, AppCall<Query, Body>>,
+): Route {
+  return definition as unknown as Route; // and the app to those whose path names one
+}

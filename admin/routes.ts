@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { appRoutes } from './apps.ts';
+import { auditRoutes } from './audit.ts';
+import { grantRoutes } from './grants.ts';
+import { keyRoutes } from './keys.ts';
+import { managedSecretRoutes } from './managed-secrets.ts';
+import { describeApi } from './openapi.ts';
+import { type Route, route } from './route.ts';
+import { unscopedRoutes } from './unscoped.ts';
+
+/** Everything that the admin API answers to. */
+export const routes: readonly Route[] = [
+  ...unscopedRoutes,
+  ...appRoutes,
+  ...managedSecretRoutes,
+  ...grantRoutes,
+  ...keyRoutes,
+  ...auditRoutes,
+  route({
+    method: 'GET',
+    path: '/openapi.json',
+    operationId: 'getOpenApi',
+    summary: 'This document',
+    scope: 'public',
+    status: 200,
+    response: z.looseObject({ openapi: z.string() }),
+    answer: async () => ({ body: describedApi() }),
+  }),
+];
+
+let document: object | undefined;
+
+function describedApi(): object {
+  document ??= describeApi(routes);
+  return document;
+}
