@@ -1,4 +1,9 @@
-/** `Stripe (EU) Live` → `stripe-eu-live`. At most 63 characters; `secret` when nothing usable is left. */
+import { isId } from './id.ts';
+
+/**
+ * `Stripe (EU) Live` → `stripe-eu-live`. At most 63 characters; `secret` when nothing usable is left. A name that is an
+ * id gets a prefix: commands take a slug or an id, and one must never stand for two secrets.
+ */
 export function slugify(name: string): string {
   const slug = name
     .normalize('NFKD')
@@ -7,6 +12,7 @@ export function slugify(name: string): string {
     .replace(/[^a-z0-9]+/g, '-')
     .slice(0, 63)
     .replace(/^-+|-+$/g, '');
+  if (isId(slug)) return `secret-${slug}`;
   return slug === '' ? 'secret' : slug;
 }
 

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Grant, grantStatus } from '../../core/grant.ts';
+import { keyStatus, type RuntimeKey, runtimeScopes } from '../../core/runtime-key.ts';
+
+const now = 1_000_000;
+
+describe('the life of a key and of a grant', () => {
+  it.each([
+    [{ expiresAt: null, revokedAt: null }, 'active'],
+    [{ expiresAt: now + 1, revokedAt: null }, 'active'],
+    [{ expiresAt: now, revokedAt: null }, 'expired'],
+    [{ expiresAt: now - 1, revokedAt: null }, 'expired'],
+    [{ expiresAt: 0, revokedAt: null }, 'expired'],
+    [{ expiresAt: null, revokedAt: now }, 'revoked'],
+    [{ expiresAt: null, revokedAt: 0 }, 'revoked'],
+    [{ expiresAt: now - 1, revokedAt: now }, 'revoked'],
+    [{ expiresAt: null, revokedAt: now + 1 }, 'revoked'],
+  ] as const)('%j: %s', (times, status) => {
+    expect(keyStatus(times as RuntimeKey, now)).toBe(status);
+    expect(grantStatus(times as Grant, now)).toBe(status);
+  });
+
+  it('has scopes of six resources with three verbs each, and three that stand alone', () => {
+    expect(runtimeScopes).toHaveLength(21);
+    expect(new Set(runtimeScopes).size).toBe(21);
+    expect(runtimeScopes).toEqual(
+      expect.arrayContaining(['proxy:execute', 'keys:derive', 'delegations:create', 'grants:read']),
+    );
+  });
+});
