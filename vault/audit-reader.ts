@@ -44,7 +44,7 @@ export class AuditReader {
 
   #open(entry: StoredAuditEntry): AuditEvent {
     const json = this.#keys.openAudit(auditContext(entry), entry.body);
-    const event: unknown = JSON.parse(json.toString());
+    const event = parseJson(json);
     if (!isAuditEvent(event)) {
       throw new AlterError('state_invalid', {
         detail: `The stored audit event ${entry.writer} ${entry.sequence} has not the form of this version.`,
@@ -67,6 +67,14 @@ const fields = new Set([
   ...['policy_error', 'reason', 'caller', 'context', 'client_ip'],
 ]);
 const names: readonly unknown[] = auditEventNames;
+
+function parseJson(json: Buffer): unknown {
+  try {
+    return JSON.parse(json.toString());
+  } catch {
+    return null;
+  }
+}
 
 function isAuditEvent(value: unknown): value is AuditEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;

@@ -74,14 +74,21 @@ function valueContext(keys: SpaceKeys, id: string): SealContext {
 }
 
 function parseFields(json: Buffer, id: string): CredentialFields {
-  const value: unknown = JSON.parse(json.toString());
-  const good =
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(value).every(
-      ([name, part]) => isFieldName(name) && typeof part === 'string' && part.length <= 2 * maxCredentialBytes,
-    );
-  if (!good)
+  let value: unknown = null;
+  try {
+    value = JSON.parse(json.toString());
+  } catch {
+    // JSON.parse quotes what it can't read: its error must not leave this place
+  }
+  if (!isFields(value)) {
     throw new AlterError('state_invalid', { detail: `The stored value ${id} has not the form of this version.` });
-  return value as CredentialFields;
+  }
+  return value;
+}
+
+function isFields(value: unknown): value is CredentialFields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(
+    ([name, part]) => isFieldName(name) && typeof part === 'string' && part.length <= 2 * maxCredentialBytes,
+  );
 }
