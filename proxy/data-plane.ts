@@ -1,0 +1,22 @@
+import type { LeafCache } from '../certs/leaf-cache.ts';
+import type { EgressMode } from '../core/evaluate.ts';
+import type { ReadModel } from '../vault/read-model.ts';
+import type { AuditTargets } from './audit.ts';
+import type { DialRules } from './dial.ts';
+import type { Forwarder } from './forward.ts';
+import type { Reporter } from './report.ts';
+import type { HeadLimits } from './request.ts';
+
+/** What the stages are given; each takes what it uses. Made once, in `main.ts`. */
+export interface DataPlane {
+  readonly model: ReadModel;
+  readonly audit: AuditTargets;
+  readonly leaves: LeafCache;
+  readonly forwarder: Forwarder;
+  readonly dial: DialRules;
+  readonly mode: EgressMode;
+  readonly limits: HeadLimits;
+  readonly clock: () => number;
+  readonly requestId: () => string;
+  readonly reporter: Reporter;
+}

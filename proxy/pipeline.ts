@@ -1,0 +1,72 @@
+import { toAlterError } from '../core/errors.ts';
+import { answerHeaders } from './answer-headers.ts';
+import { AuditTrail, isPermit } from './audit.ts';
+import { authorize } from './authorize.ts';
+import type { DataPlane } from './data-plane.ts';
+import type { Exchange } from './exchange.ts';
+import { identify, proveKey } from './identify.ts';
+import { inject, pass } from './inject.ts';
+import { match } from './match.ts';
+import { parseProxyRequest, parseTunnelRequest } from './request.ts';
+import { refuse } from './respond.ts';
+
+/**
+ * The way of one request: who is calling, what for, may it, is that on record, then the credential goes in and the request
+ * leaves. A stage that has doubts throws, and what it throws is the answer; nothing after it happens.
+ */
+export async function handle(exchange: Exchange, plane: DataPlane): Promise<void> {
+  const { tunnel, clientAddress, res } = exchange;
+  const trail = new AuditTrail(plane.audit, 'request', clientAddress);
+  try {
+    const request =
+      tunnel === null
+        ? parseProxyRequest(exchange.raw, plane.limits)
+        : parseTunnelRequest(exchange.raw, tunnel.origin, plane.limits);
+    const tags = exchange.effectiveTags(request.tags);
+    trail.sawRequest(request.method, request.origin, request.target, tags);
+
+    const identity = tunnel?.identity ?? (await identify(request.proxyAuthorization, plane.model));
+    const caller = await proveKey(identity, plane.model);
+    trail.sawCaller(caller);
+
+    const asked = {
+      caller,
+      origin: request.origin,
+      method: request.method,
+      path: pathOf(request.target),
+      clientAddress,
+    };
+    const wish = await match(tags.grant, identity.choice, { ...asked, model: plane.model, now: plane.clock() });
+    const verdict = await authorize(wish, asked, plane, plane.clock());
+    await trail.decide(verdict);
+    if (verdict.leave === null) throw verdict.refusal;
+    exchange.holdTo(
+      async () =>
+        (await authorize(wish, { ...asked, caller: await proveKey(identity, plane.model) }, plane, plane.clock()))
+          .refusal,
+    );
+
+    const { leave } = verdict;
+    const outbound = isPermit(leave)
+      ? inject(request, leave, await plane.model.openSecret(caller.key.appId, leave.secret))
+      : pass(request, leave);
+    const outcome = await plane.forwarder.forward(outbound, {
+      req: exchange.req,
+      res,
+      expectsContinue: exchange.expectsContinue,
+      answerHeaders: (status) => answerHeaders(trail.requestId, leave, status),
+    });
+    trail.complete(outcome, leave);
+    plane.reporter.completed(outcome, leave, performance.now() - exchange.startedMs);
+  } catch (thrown) {
+    const error = toAlterError(thrown);
+    trail.refuse(error);
+    plane.reporter.refused(error, trail);
+    refuse(res, error, trail.requestId);
+  }
+}
+
+function pathOf(target: string): string {
+  const question = target.indexOf('?');
+  return question === -1 ? target : target.slice(0, question);
+}

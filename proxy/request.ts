@@ -1,0 +1,252 @@
+import { AlterError } from '../core/errors.ts';
+import { type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
+
+/** What Node's parser hands over, before anything is believed. */
+export interface RawRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersion: string;
+  /** Flat, names and values by turns, in the order and spelling of the client. */
+  readonly rawHeaders: readonly string[];
+}
+
+/** A request that was read strictly: one canonical origin, our own tags taken out, only end-to-end headers left. */
+export interface ParsedRequest {
+  readonly origin: Origin;
+  readonly method: string;
+  /** Origin form as sent: path and query, byte for byte. */
+  readonly target: string;
+  /** End-to-end headers, flat; without Host, framing, hop-by-hop, `Proxy-*` and `X-Alter-*`. */
+  readonly headers: readonly string[];
+  readonly body: 'none' | 'chunked' | { readonly bytes: string };
+  readonly tags: RequestTags;
+  readonly proxyAuthorization: string | null;
+}
+
+export interface RequestTags {
+  readonly grant: string | null;
+  readonly reason: string | null;
+  readonly caller: string | null;
+  readonly context: string | null;
+}
+
+export interface HeadLimits {
+  readonly maxHeaders: number;
+}
+
+/** One header list, read once: singletons that occurred twice are refused, tags and hop-by-hop fields are taken out. */
+interface ReadHead {
+  readonly headers: string[];
+  readonly host: string | null;
+  readonly contentLength: string | null;
+  readonly transferEncoding: string | null;
+  readonly proxyAuthorization: string | null;
+  readonly tags: RequestTags;
+}
+
+const refusedMethods = new Set(['TRACE', 'TRACK', 'DEBUG', 'CONNECT']);
+const visible = /^[\x21-\x22\x24-\x7e]+$/; // no controls, no space, no fragment, no bytes beyond ASCII
+const maxTagLength = 1_024;
+
+/** A request inside an intercepted tunnel: whatever it says of its host must be what the tunnel was opened for. */
+export function parseTunnelRequest(raw: RawRequest, tunnel: Origin, limits: HeadLimits): ParsedRequest {
+  const head = readHead(raw, limits);
+  const { origin, target } = readTarget(raw.url, tunnel);
+  if (origin !== null && (origin.scheme !== tunnel.scheme || !sameAuthority(origin, tunnel)))
+    throw new AlterError('authority_mismatch');
+  requireHost(head.host, tunnel, raw.httpVersion);
+  return assemble(raw, head, tunnel, target);
+}
+
+/** A request in absolute form, as it comes to the proxy port itself. */
+export function parseProxyRequest(raw: RawRequest, limits: HeadLimits): ParsedRequest {
+  const head = readHead(raw, limits);
+  const { origin, target } = readTarget(raw.url, null);
+  if (origin === null) {
+    throw new AlterError('request_malformed', {
+      detail: 'This is a proxy: a request to it names the whole URL, or is a CONNECT.',
+      hint: 'Set HTTPS_PROXY to this address instead of calling it.',
+    });
+  }
+  requireHost(head.host, origin, raw.httpVersion);
+  return assemble(raw, head, origin, target);
+}
+
+/** A CONNECT: the target is `host:port`, and a Host header, where there is one, must agree. */
+export function parseConnect(
+  raw: RawRequest,
+  limits: HeadLimits,
+): { readonly origin: Origin; readonly tags: RequestTags; readonly proxyAuthorization: string | null } {
+  const head = readHead(raw, limits);
+  const origin = parseAuthority(raw.url, 'https', null);
+  if (head.transferEncoding !== null || (head.contentLength !== null && head.contentLength !== '0')) {
+    throw new AlterError('request_malformed', { detail: 'A CONNECT carries no body.' });
+  }
+  // Some clients send `Host: h` without the port of the target, so only the name has to agree there.
+  if (head.host !== null && parseAuthority(head.host, 'https', origin.port).host !== origin.host)
+    throw new AlterError('authority_mismatch');
+  return { origin, tags: head.tags, proxyAuthorization: head.proxyAuthorization };
+}
+
+function assemble(raw: RawRequest, head: ReadHead, origin: Origin, target: string): ParsedRequest {
+  if (refusedMethods.has(raw.method))
+    throw new AlterError('method_refused', { detail: `${raw.method} is never forwarded.` });
+  return {
+    origin,
+    method: raw.method,
+    target,
+    headers: head.headers,
+    body: readFraming(raw, head),
+    tags: head.tags,
+    proxyAuthorization: head.proxyAuthorization,
+  };
+}
+
+/** RFC 9112 section 6.3, without its leniencies: what two readers could frame differently is refused. */
+function readFraming(raw: RawRequest, head: ReadHead): ParsedRequest['body'] {
+  const { transferEncoding, contentLength } = head;
+  if (transferEncoding !== null) {
+    if (raw.httpVersion !== '1.1' || transferEncoding.toLowerCase() !== 'chunked' || contentLength !== null)
+      throw new AlterError('request_malformed');
+    return 'chunked';
+  }
+  if (contentLength === null) return 'none';
+  if (!/^(?:0|[1-9]\d{0,15})$/.test(contentLength)) throw new AlterError('request_malformed');
+  return { bytes: contentLength };
+}
+
+function readTarget(url: string, tunnel: Origin | null): { readonly origin: Origin | null; readonly target: string } {
+  if (!visible.test(url))
+    throw new AlterError('request_malformed', {
+      detail: 'The request target holds characters that a URL can not hold.',
+    });
+  if (url.startsWith('/')) return { origin: null, target: url };
+  const absolute = /^(https?):\/\/([^/?]*)(\/[^?]*)?(\?.*)?$/i.exec(url);
+  if (absolute === null) {
+    const what = tunnel === null ? 'an http:// or https:// URL' : 'a path';
+    throw new AlterError('request_malformed', { detail: `The request target must be ${what}.` });
+  }
+  const scheme = absolute[1]!.toLowerCase() as Origin['scheme'];
+  const origin = parseAuthority(absolute[2]!, scheme, scheme === 'https' ? 443 : 80);
+  return { origin, target: (absolute[3] ?? '/') + (absolute[4] ?? '') };
+}
+
+function requireHost(host: string | null, origin: Origin, httpVersion: string): void {
+  if (host === null) {
+    if (httpVersion === '1.0') return; // legal there, and the tunnel or the absolute form has named the host
+    throw new AlterError('request_malformed', { detail: 'The Host header is missing.' });
+  }
+  if (!sameAuthority(parseAuthority(host, origin.scheme, origin.scheme === 'https' ? 443 : 80), origin)) {
+    throw new AlterError('authority_mismatch');
+  }
+}
+
+function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
+  if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0')
+    throw new AlterError('request_malformed', { detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' });
+  const { rawHeaders } = raw;
+  if (rawHeaders.length > limits.maxHeaders * 2) {
+    throw new AlterError('headers_too_large', { detail: `The request has more than ${limits.maxHeaders} headers.` });
+  }
+  const kept: string[] = [];
+  const found: Record<
+    'host' | 'content-length' | 'transfer-encoding' | 'proxy-authorization' | 'expect',
+    string | null
+  > = {
+    host: null,
+    'content-length': null,
+    'transfer-encoding': null,
+    'proxy-authorization': null,
+    expect: null,
+  };
+  const tags: { -readonly [name in keyof RequestTags]: string | null } = {
+    grant: null,
+    reason: null,
+    caller: null,
+    context: null,
+  };
+  let nominated: Set<string> | null = null;
+
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const value = rawHeaders[i + 1]!;
+    const name = rawHeaders[i]!.toLowerCase();
+    switch (name) {
+      case 'host':
+      case 'content-length':
+      case 'transfer-encoding':
+      case 'proxy-authorization':
+      case 'expect':
+        if (found[name] !== null)
+          throw new AlterError('request_malformed', { detail: `The header ${name} occurs twice.` });
+        found[name] = value;
+        continue;
+      case 'connection':
+      case 'proxy-connection':
+        nominated = nominate(value, nominated);
+        continue;
+      case 'keep-alive':
+      case 'te':
+      case 'trailer':
+      case 'upgrade':
+      case 'http2-settings':
+        continue;
+      default:
+        if (name.startsWith('x-alter-')) readTag(name, value, tags);
+        else if (name.startsWith('proxy-')) continue;
+        else if (name.includes('_') && isTwin(name)) {
+          throw new AlterError('request_malformed', {
+            detail: `The header ${name} is a second spelling of one of the proxy's own.`,
+          });
+        } else kept.push(rawHeaders[i]!, value);
+    }
+  }
+  if (found.expect !== null && found.expect.toLowerCase() !== '100-continue') {
+    throw new AlterError('request_malformed', { detail: 'The only expectation that is understood is 100-continue.' });
+  }
+  return {
+    headers: nominated === null ? kept : withoutNominated(kept, nominated),
+    host: found.host,
+    contentLength: found['content-length'],
+    transferEncoding: found['transfer-encoding'],
+    proxyAuthorization: found['proxy-authorization'],
+    tags,
+  };
+}
+
+/** `X_Alter_Grant` and the like: CGI-style servers read `_` and `-` as one character, so such a twin is a smuggled tag. */
+function isTwin(name: string): boolean {
+  const dashed = name.replaceAll('_', '-');
+  return dashed.startsWith('x-alter-') || dashed.startsWith('proxy-');
+}
+
+/** RFC 9110 section 7.6.1: what Connection names is for this hop only. */
+function nominate(value: string, into: Set<string> | null): Set<string> {
+  const names = into ?? new Set<string>();
+  for (const name of value.split(',')) names.add(name.trim().toLowerCase());
+  return names;
+}
+
+function withoutNominated(headers: readonly string[], nominated: ReadonlySet<string>): string[] {
+  const left: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!nominated.has(headers[i]!.toLowerCase())) left.push(headers[i]!, headers[i + 1]!);
+  }
+  return left;
+}
+
+function readTag(name: string, value: string, tags: { -readonly [tag in keyof RequestTags]: string | null }): void {
+  const tag = name.slice('x-alter-'.length);
+  if (tag !== 'grant' && tag !== 'reason' && tag !== 'caller' && tag !== 'context') return; // taken out like the rest, and means nothing
+  if (tags[tag] !== null) {
+    throw new AlterError(tag === 'grant' ? 'grant_header_invalid' : 'request_malformed', {
+      detail: `The header ${name} occurs twice.`,
+    });
+  }
+  if (tag === 'grant' && !/^[0-9a-f-]{36}$/.test(value)) throw new AlterError('grant_header_invalid');
+  if (value.length > maxTagLength || /[^\x20-\x7e]/.test(value)) {
+    throw new AlterError('request_malformed', {
+      detail: `The header ${name} must be plain ASCII of at most ${maxTagLength} characters.`,
+    });
+  }
+  tags[tag] = value;
+}

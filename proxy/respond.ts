@@ -1,0 +1,55 @@
+import type { ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type AlterError, errorTable, problemDocument } from '../core/errors.ts';
+
+/** The only file that turns an error into a response. */
+export function refuse(res: ServerResponse, error: AlterError, requestId: string): void {
+  if (res.headersSent || res.destroyed) {
+    res.destroy();
+    return;
+  }
+  const body = JSON.stringify(problemDocument(error, requestId));
+  const headers = refusalHeaders(error, requestId, body);
+  // A body that nobody reads would be taken for the next request; and a client that waits for 100 must not send it.
+  if (!res.req.complete) headers.push('Connection', 'close');
+  res.sendDate = false;
+  res.writeHead(error.status, headers);
+  res.end(res.req.method === 'HEAD' ? undefined : body, () => {
+    if (!res.req.complete) res.req.socket.destroySoon();
+  });
+}
+
+/** A refusal of a CONNECT, or of bytes that were no request: written to the socket itself. */
+export function refuseSocket(socket: Duplex, error: AlterError, requestId: string, keepOpen: boolean): void {
+  if (socket.destroyed || !socket.writable) return;
+  const body = JSON.stringify(problemDocument(error, requestId));
+  const headers = [...refusalHeaders(error, requestId, body), 'Connection', keepOpen ? 'keep-alive' : 'close'];
+  let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  const message = `${head}\r\n${body}`;
+  if (keepOpen) socket.write(message);
+  else socket.end(message, () => socket.destroy());
+}
+
+function refusalHeaders(error: AlterError, requestId: string, body: string): string[] {
+  const headers = [
+    'Content-Type',
+    'application/problem+json',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+    'Cache-Control',
+    'no-store',
+    'X-Alter-Error',
+    error.code,
+    'X-Alter-Request-Id',
+    requestId,
+    'Proxy-Status',
+    `alter; error=${errorTable[error.code].proxyStatus}; details="${error.code}"`,
+  ];
+  if (error.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="alter"');
+  if (error.retryAfterSeconds !== undefined)
+    headers.push('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
+  if (error.code === 'method_refused') headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
+  return headers;
+}

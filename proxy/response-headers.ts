@@ -1,0 +1,51 @@
+import { AlterError } from '../core/errors.ts';
+
+/** Headers of this hop, and those that would lead the client around the proxy or speak to it in the proxy's name. */
+const dropped = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'alt-svc',
+  'http2-settings',
+]);
+
+/** The head of an upstream's answer, read once. Throws `upstream_protocol` for one that could be framed in two ways. */
+export class ResponseHeaders {
+  /** Flat, in the upstream's order and spelling. */
+  readonly endToEnd: readonly string[];
+  readonly contentLength: number | null;
+
+  constructor(raw: readonly Buffer[]) {
+    const kept: string[] = [];
+    let contentLength: string | null = null;
+    let chunked = false;
+    let nominated: string[] = [];
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i]!.toString('latin1');
+      const value = raw[i + 1]!.toString('latin1');
+      const lower = name.toLowerCase();
+      if (lower === 'content-length') {
+        if (contentLength !== null)
+          throw new AlterError('upstream_protocol', { detail: 'The upstream sent Content-Length twice.' });
+        if (!/^\d{1,16}$/.test(value))
+          throw new AlterError('upstream_protocol', {
+            detail: 'The upstream sent a Content-Length that is no number.',
+          });
+        contentLength = value;
+      }
+      if (lower === 'transfer-encoding') chunked = true;
+      if (lower === 'connection')
+        nominated = nominated.concat(value.split(',').map((token) => token.trim().toLowerCase()));
+      if (dropped.has(lower) || lower.startsWith('proxy-') || lower.startsWith('x-alter-')) continue;
+      kept.push(name, value);
+    }
+    if (chunked && contentLength !== null)
+      throw new AlterError('upstream_protocol', { detail: 'The upstream framed its answer in two ways.' });
+    this.endToEnd =
+      nominated.length === 0 ? kept : kept.filter((_, i) => !nominated.includes(kept[i - (i % 2)]!.toLowerCase()));
+    this.contentLength = contentLength === null ? null : Number(contentLength);
+  }
+}

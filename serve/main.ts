@@ -1,0 +1,163 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { findAddressRange } from '../core/address.ts';
+import type { Config, ListenAddress } from '../core/config.ts';
+import { AlterError, toAlterError } from '../core/errors.ts';
+import { nodeVersionProblem } from '../core/node-version.ts';
+import { createLog } from '../telemetry/log.ts';
+import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
+import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
+import { firstSteps } from './first-steps.ts';
+import { type Role, type Service, startService } from './service.ts';
+import { loadConfig } from './settings.ts';
+import { findUnsafeRuntime } from './unsafe-runtime.ts';
+
+export interface ServeOptions {
+  readonly role: Role;
+  /** Path of a YAML file with settings. */
+  readonly config: string | undefined;
+  /** Also starts a local TLS upstream that echoes, for a first try. */
+  readonly withEcho: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const echoPort = 8443;
+
+/** Runs until it is told to stop. Resolves with the exit code: 0 after a drain, 2 for a configuration that is not valid. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const stop = new StopSignal();
+  let echo: EchoUpstream | null = null;
+  let service: Service;
+  try {
+    refuseUnsafeRuntime(options.env);
+    let config = loadConfig(options.env, options.config);
+    const log = createLog({ level: config.logLevel });
+    if (options.withEcho) {
+      echo = await openEcho();
+      config = withEcho(config, echo);
+    }
+    service = await startService({ config, rootKey: openRootKey(config), role: options.role, log, clock: Date.now });
+    announce(config, service, echo, options.role);
+  } catch (error) {
+    await echo?.close();
+    stop.release();
+    return report(error);
+  }
+
+  await stop.first;
+  process.stderr.write('Stopping: requests under way may finish. A second signal ends them.\n');
+  const code = await Promise.race([service.drain().then(() => 0), stop.second.then(() => 1)]);
+  await echo?.close();
+  stop.release();
+  if (code !== 0) process.exit(code); // whatever still runs was told twice to end
+  return code;
+}
+
+/** SIGTERM and SIGINT, the first and the second of them. */
+class StopSignal {
+  readonly first: Promise<void>;
+  readonly second: Promise<void>;
+  readonly release: () => void;
+
+  constructor() {
+    let told = 0;
+    const tell: (() => void)[] = [];
+    this.first = new Promise((resolve) => tell.push(resolve));
+    this.second = new Promise((resolve) => tell.push(resolve));
+    const onSignal = (): void => tell[told++]?.();
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    this.release = () => void process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+  }
+}
+
+function refuseUnsafeRuntime(env: ServeOptions['env']): void {
+  const version = nodeVersionProblem(process.version);
+  if (version !== null)
+    throw new AlterError('config_invalid', { detail: version, problems: [{ field: 'node', message: version }] });
+  const problems = findUnsafeRuntime({ env, execArgv: process.execArgv });
+  if (problems.length > 0)
+    throw new AlterError('config_invalid', { detail: 'Node is started in a way that leaks credentials.', problems });
+}
+
+async function openEcho(): Promise<EchoUpstream> {
+  const onRequest = (request: { method: string; path: string; headers: readonly string[] }): void => {
+    const lines = [`echo upstream received ${request.method} ${request.path}`];
+    for (let i = 0; i < request.headers.length; i += 2)
+      lines.push(`    ${request.headers[i]}: ${request.headers[i + 1]}`);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  };
+  for (const port of [echoPort, 0]) {
+    try {
+      return await startEchoUpstream({ port, now: Date.now(), onRequest });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || port === 0) throw error;
+    }
+  }
+  throw new AlterError('internal_error');
+}
+
+/** The echo upstream is on loopback, under a name that no DNS knows, with a certificate that no system trusts. */
+function withEcho(config: Config, echo: EchoUpstream): Config {
+  return {
+    ...config,
+    hosts: new Map([...config.hosts, [echoHost, '127.0.0.1']]),
+    allowAddresses: [...config.allowAddresses, findAddressRange(`127.0.0.1:${echo.port}`)!],
+    upstreamCa: [config.upstreamCa, echo.authorityPem].filter((pem) => pem !== null).join('\n'),
+  };
+}
+
+function announce(config: Config, service: Service, echo: EchoUpstream | null, role: Role): void {
+  const directory = dataDirectory(config);
+  writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
+  if (service.first !== null && service.adminUrl !== null) {
+    const { appId, pat } = service.first;
+    writeWhole(
+      join(directory, 'operator.env'),
+      `export ALTER_ADMIN_URL=${service.adminUrl} ALTER_PAT=${pat} ALTER_APP_ID=${appId}\n`,
+      0o600,
+    );
+  }
+  const lines: string[] = [];
+  const proxyUrl = service.proxy === null ? null : `http://${authorityOf(service.proxy.address)}`;
+  if (proxyUrl !== null) lines.push(`proxy  ${proxyUrl}`);
+  if (service.adminUrl !== null) lines.push(`admin  ${service.adminUrl}`);
+  lines.push(`ops    http://${authorityOf(service.ops)} (/livez /readyz /metrics)`);
+  if (echo !== null)
+    lines.push(`echo   https://${echoHost}:${echo.port} (a local upstream that shows here what it receives)`);
+  lines.push(`state  ${directory} (operator.env signs the alter command in; ca.pem is what clients must trust)`);
+  process.stdout.write(`Alter Egress is ready.\n\n${lines.map((line) => `  ${line}\n`).join('')}`);
+  if (role === 'all' && proxyUrl !== null) {
+    const steps = {
+      dataDirectory: directory,
+      workingDirectory: process.cwd(),
+      commandDirectory: findCommandDirectory(),
+      proxyUrl,
+      echoPort: echo?.port ?? null,
+    };
+    process.stdout.write(firstSteps(steps));
+  }
+}
+
+/** In a clone, the command is linked into node_modules; an installed package has it on the PATH. */
+function findCommandDirectory(): string | null {
+  const here = dirname(fileURLToPath(import.meta.url));
+  for (const root of [resolve(here, '..'), resolve(here, '../..')]) {
+    const directory = join(root, 'node_modules/.bin');
+    if (existsSync(join(directory, 'alter'))) return directory;
+  }
+  return null;
+}
+
+function authorityOf({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function report(error: unknown): number {
+  const known = toAlterError(error);
+  const said = known.code === 'internal_error' ? String((error as Error).message) : known.detail;
+  process.stderr.write(`Error: ${said}\n`);
+  for (const problem of known.problems ?? []) process.stderr.write(`  ${problem.field} ${problem.message}\n`);
+  process.stderr.write(`Hint: ${known.hint}\n`);
+  return known.code === 'config_invalid' ? 2 : 1;
+}

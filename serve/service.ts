@@ -1,0 +1,168 @@
+import { hostname } from 'node:os';
+import { bootstrap } from '../admin/bootstrap.ts';
+import { startAdmin } from '../admin/main.ts';
+import { type AuthorityMaterial, createAuthority, openAuthority } from '../certs/authority.ts';
+import { LeafCache } from '../certs/leaf-cache.ts';
+import { AddressSet } from '../core/address.ts';
+import type { Config, ListenAddress } from '../core/config.ts';
+import { type RunningProxy, startProxy } from '../proxy/main.ts';
+import type { Resolver } from '../proxy/resolve.ts';
+import { AuditFile } from '../telemetry/audit-file.ts';
+import type { Log } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { startOpsServer } from '../telemetry/ops-server.ts';
+import { AuditLog } from '../vault/audit-log.ts';
+import { openLocalKms } from '../vault/kms-local.ts';
+import { ReadModel } from '../vault/read-model.ts';
+import { openStore } from '../vault/store-url.ts';
+import { openVault, type Vault } from '../vault/vault.ts';
+
+export type Role = 'all' | 'proxy' | 'admin';
+
+export interface ServiceOptions {
+  readonly config: Config;
+  readonly rootKey: Uint8Array;
+  readonly role: Role;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly resolver?: Resolver;
+}
+
+export interface Service {
+  readonly authorityPem: string;
+  /** What the first start made; null on any later one. */
+  readonly first: { readonly appId: string; readonly pat: string } | null;
+  readonly proxy: RunningProxy | null;
+  readonly adminUrl: string | null;
+  readonly ops: ListenAddress;
+  /** Stops taking work, lets what is under way finish within ALTER_DRAIN_TIMEOUT, and writes the audit out. */
+  drain(): Promise<void>;
+  /** Lets go of everything at once. */
+  close(): Promise<void>;
+}
+
+/** How many hosts the proxy keeps a certificate for at a time. */
+const maxLeaves = 10_000;
+const auditTimeoutMs = 2_000;
+const maxPendingRecords = 10_000;
+
+/** The composition root: opens the state, then starts the rooms that this role needs, and undoes all of it in reverse. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { config, role, log, clock } = options;
+  const undo: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const store = await openStore(config.store.kind === 'sqlite' ? `sqlite:${config.store.path}` : config.store.url);
+    undo.push(() => store.close());
+    const vault = await openVault({ store, kms: openLocalKms({ rootKey: options.rootKey }), clock });
+    const started = await bootstrap({ vault, clock });
+    const authority = openAuthority({ ...(await findAuthority(config, vault, clock)), now: clock() });
+
+    const metrics = new Metrics({ processMetrics: true });
+    const auditLog = new AuditLog({
+      vault,
+      writer: `${hostname()}:${process.pid}`,
+      mode: config.audit,
+      onError: (error) => log.error('An audit record could not be written.', { error }),
+    });
+    undo.push(() => auditLog.close());
+    const auditFile =
+      config.auditFile === null
+        ? null
+        : new AuditFile({
+            path: config.auditFile,
+            durability: config.audit,
+            timeoutMs: auditTimeoutMs,
+            maxPending: maxPendingRecords,
+          });
+    if (auditFile !== null) undo.push(() => auditFile.close());
+
+    const listeners: ListenAddress[] = [];
+    let proxy: RunningProxy | null = null;
+    const ops = await startOpsServer({
+      listen: config.opsListen,
+      metrics,
+      ready: () => (proxy?.draining() ? ['draining'] : []),
+    });
+    undo.push(() => ops.close());
+    listeners.push(ops.address);
+
+    let adminUrl: string | null = null;
+    if (role !== 'proxy') {
+      const admin = await startAdmin({
+        listen: config.adminListen,
+        vault,
+        audit: auditLog,
+        authority,
+        clock,
+        log,
+        hosts: config.adminHosts,
+        allowAddresses: new AddressSet(config.allowAddresses),
+      });
+      undo.push(() => admin.close());
+      listeners.push(addressOf(admin.url));
+      adminUrl = admin.url;
+    }
+    if (role !== 'admin') {
+      const model = new ReadModel({
+        vault,
+        maxStalenessMs: config.maxStalenessMs,
+        onInvalid: (record) => {
+          metrics.countSecurityEvent('record_rejected');
+          log.error('A stored record was rejected.', {
+            code: 'state_invalid',
+            app_id: record.appId,
+            record_type: record.type,
+            record_id: record.id,
+          });
+        },
+      });
+      undo.push(() => model.close());
+      proxy = await startProxy({
+        config,
+        model,
+        auditLog,
+        auditFile,
+        leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),
+        authorityPem: authority.certificatePem,
+        clock,
+        log,
+        metrics,
+        ownListeners: () => listeners,
+        ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+      });
+      const running = proxy;
+      undo.push(() => running.close());
+    }
+    return {
+      authorityPem: authority.certificatePem,
+      first: started.accessToken === undefined ? null : { appId: started.appId, pat: started.accessToken.plaintext },
+      proxy,
+      adminUrl,
+      ops: ops.address,
+      drain: async () => {
+        await proxy?.drain();
+        await close();
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The CA as configured, or the one that the first start made and sealed into the store. */
+async function findAuthority(config: Config, vault: Vault, clock: () => number): Promise<AuthorityMaterial> {
+  if (config.caCert !== null && config.caKey !== null)
+    return { certificatePem: config.caCert, privateKeyPem: config.caKey };
+  return (await vault.authority.find()) ?? (await vault.authority.create(await createAuthority({ now: clock() })));
+}
+
+function addressOf(url: string): ListenAddress {
+  const { hostname: host, port } = new URL(url);
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+}
