@@ -1,0 +1,192 @@
+import { stripVTControlCharacters } from 'node:util';
+import { Command, Flags, type Interfaces } from '@oclif/core';
+import { AdminClient, isObject, parseAccessToken, parseAdminUrl, pathPart } from './admin-client.ts';
+import { findVariable } from './environment.ts';
+import { exitCodes, Failure, usageFailure } from './failure.ts';
+import {
+  type FieldColumn,
+  type JsonObject,
+  outputFormats,
+  type Presentation,
+  parseFieldNames,
+  presentItems,
+  presentObject,
+} from './present.ts';
+import { printable } from './printable.ts';
+
+const defaultAdminUrl = 'http://127.0.0.1:4180';
+const adminTimeoutMs = 30_000;
+
+/** Of every command that prints a result. */
+export const outputFlags = {
+  output: Flags.option({
+    options: outputFormats,
+    description:
+      'How results are printed: lists as a table and single objects as json, unless this says otherwise. With json and jsonl an error is one line of JSON on stderr.',
+    helpGroup: 'GLOBAL',
+  })(),
+  fields: Flags.string({
+    description: 'Only these fields, joined by commas; in a table, these columns.',
+    helpGroup: 'GLOBAL',
+    helpValue: 'a,b',
+  }),
+};
+
+/** Of every command that speaks to the admin API. The token comes from ALTER_PAT only, never from a file in a directory. */
+export const adminFlags = {
+  'admin-url': Flags.string({
+    description: `Where the admin API is; otherwise ALTER_ADMIN_URL, otherwise ${defaultAdminUrl}.`,
+    helpGroup: 'GLOBAL',
+    helpValue: 'URL',
+  }),
+  'insecure-http': Flags.boolean({
+    description: 'Allow http:// to another machine, although the token crosses the network in the clear.',
+    helpGroup: 'GLOBAL',
+  }),
+};
+
+/** Of every command that works inside one app. */
+export const appFlags = {
+  ...outputFlags,
+  ...adminFlags,
+  app: Flags.string({
+    description: 'The app, by id or name; otherwise ALTER_APP_ID.',
+    helpGroup: 'GLOBAL',
+    helpValue: 'APP',
+  }),
+};
+
+interface OutputChoice {
+  readonly output?: (typeof outputFormats)[number] | undefined;
+  readonly fields?: string | undefined;
+}
+
+interface AdminChoice {
+  readonly 'admin-url'?: string | undefined;
+  readonly 'insecure-http'?: boolean | undefined;
+}
+
+interface AppChoice extends AdminChoice {
+  readonly app?: string | undefined;
+}
+
+/** The flags of a list that is paged by offset. */
+export const pageFlags = {
+  limit: Flags.integer({ description: 'How many at most.', min: 1, max: 1000, default: 200 }),
+  offset: Flags.integer({ description: 'How many to skip.', min: 0, default: 0 }),
+};
+
+export abstract class BaseCommand extends Command {
+  /** True where an argument that is out of place may be a piece of a credential, and must not be quoted. */
+  static takesCredential = false;
+
+  protected override async parse<
+    F extends Interfaces.OutputFlags<Interfaces.FlagInput>,
+    B extends Interfaces.OutputFlags<Interfaces.FlagInput>,
+    A extends Interfaces.OutputArgs<Interfaces.ArgInput>,
+  >(options?: Interfaces.Input<F, B, A>, argv?: string[]): Promise<Interfaces.ParserOutput<F, B, A>> {
+    try {
+      return await super.parse(options, argv);
+    } catch (error) {
+      throw error instanceof Error
+        ? explainParseError(error, (this.ctor as typeof BaseCommand).takesCredential)
+        : error;
+    }
+  }
+
+  /** Errors are told in one place, by main; oclif would print some of them itself. */
+  protected override async catch(error: Error): Promise<never> {
+    throw error;
+  }
+
+  protected openAdmin(flags: AdminChoice): AdminClient {
+    const url = flags['admin-url'] ?? findVariable('ALTER_ADMIN_URL') ?? defaultAdminUrl;
+    return new AdminClient({
+      url: parseAdminUrl(url, flags['insecure-http'] === true),
+      token: parseAccessToken(findVariable('ALTER_PAT')),
+      timeoutMs: adminTimeoutMs,
+    });
+  }
+
+  /** `/v1/apps/{app}`. Throws a usage failure where no app is chosen. */
+  protected appPath(flags: AppChoice): string {
+    const app = flags.app ?? findVariable('ALTER_APP_ID');
+    if (app === null)
+      throw usageFailure('--app is missing: no app is chosen.', 'Name it with --app, or set ALTER_APP_ID.');
+    return `/v1/apps/${pathPart(app, flags.app === undefined ? 'ALTER_APP_ID' : '--app')}`;
+  }
+
+  protected print(text: string): void {
+    process.stdout.write(text);
+  }
+
+  /** To stderr: what a person wants to know and a pipe does not. */
+  protected note(text: string): void {
+    process.stderr.write(`${printable(text)}\n`);
+  }
+
+  protected warning(text: string): void {
+    this.note(`Warning: ${text}`);
+  }
+
+  protected printObject(object: JsonObject, flags: OutputChoice): void {
+    this.print(presentObject(object, presentation(flags, 'json')));
+  }
+
+  /** One page of a list: what the API answered, with its `items`. `noun` in the plural, for an empty one. */
+  protected printPage(
+    page: JsonObject,
+    of: { readonly noun: string; readonly columns: readonly FieldColumn[] },
+    flags: OutputChoice,
+  ): void {
+    const items = Array.isArray(page.items) && page.items.every(isObject) ? page.items : null;
+    if (items === null)
+      throw new Failure({
+        exit: exitCodes.error,
+        code: 'admin_answer_invalid',
+        detail: 'The admin service answered with something that is not a list.',
+        hint: 'Check --admin-url and ALTER_ADMIN_URL.',
+      });
+    const how = presentation(flags, 'table');
+    this.print(presentItems(page, items, of.columns, how));
+    if (how.format !== 'table') return;
+    if (items.length === 0) this.note(`No ${of.noun}.`);
+    const { offset, total, has_more: hasMore } = page;
+    if (hasMore === true && typeof offset === 'number' && typeof total === 'number')
+      this.note(`${items.length} of ${total} ${of.noun}; the next ones with --offset ${offset + items.length}`);
+  }
+}
+
+function presentation(flags: OutputChoice, format: 'table' | 'json'): Presentation {
+  return {
+    format: flags.output ?? format,
+    fields: flags.fields === undefined ? null : parseFieldNames(flags.fields),
+    maxWidth: process.stdout.isTTY ? (process.stdout.columns ?? null) : null,
+  };
+}
+
+/** One line that names the input, in place of oclif's paragraphs. */
+function explainParseError(error: Error, takesCredential: boolean): Error {
+  if (error instanceof Failure || !('oclif' in error) || ('code' in error && error.code === 'EEXIT')) return error;
+  const hint = 'Add --help to see what the command takes.';
+  if ('flags' in error && Array.isArray(error.flags)) {
+    // What stands behind an = may be a credential, given with a mistyped flag.
+    const names = error.flags.map((flag) => String(flag).replace(/=.*$/s, ''));
+    return usageFailure(`There is no flag ${names.join(', ')}.`, hint);
+  }
+  if ('args' in error && Array.isArray(error.args)) {
+    const isMissing = error.args.every((arg) => isObject(arg));
+    if (isMissing)
+      return usageFailure(`Missing: ${error.args.map((arg: { name?: string }) => `<${arg.name}>`).join(' ')}.`, hint);
+    const words = takesCredential ? '(not shown: it may be part of a credential)' : error.args.join(' ');
+    return usageFailure(`There is an argument too many: ${words}`, hint);
+  }
+  const message = stripVTControlCharacters(error.message)
+    .replace(/\s*See more help with --help\s*$/, '')
+    .replace(/^The following errors? occurred:\s*/, '')
+    .replace(/^Parsing (--[\w-]+)\s+/, '$1: ')
+    .replace(/Missing required flag ([\w-]+)/g, '--$1 is missing')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return usageFailure(message.endsWith('.') ? message : `${message}.`, hint);
+}

@@ -1,0 +1,51 @@
+import type { Command } from '@oclif/core';
+import AppsCreate from './commands/apps/create.ts';
+import AppsList from './commands/apps/list.ts';
+import AppsShow from './commands/apps/show.ts';
+import AuditList from './commands/audit/list.ts';
+import CaBundle from './commands/ca/bundle.ts';
+import CaShow from './commands/ca/show.ts';
+import Env from './commands/env.ts';
+import KeysList from './commands/keys/list.ts';
+import KeysMint from './commands/keys/mint.ts';
+import KeysRevoke from './commands/keys/revoke.ts';
+import KeysShow from './commands/keys/show.ts';
+import ManagedSecretsCreate from './commands/managed-secrets/create.ts';
+import ManagedSecretsDelete from './commands/managed-secrets/delete.ts';
+import GrantsCreate from './commands/managed-secrets/grants/create.ts';
+import GrantsList from './commands/managed-secrets/grants/list.ts';
+import GrantsRevoke from './commands/managed-secrets/grants/revoke.ts';
+import GrantsUpdate from './commands/managed-secrets/grants/update.ts';
+import ManagedSecretsList from './commands/managed-secrets/list.ts';
+import ManagedSecretsRotate from './commands/managed-secrets/rotate.ts';
+import ManagedSecretsSetAllowedHosts from './commands/managed-secrets/set-allowed-hosts.ts';
+import ManagedSecretsShow from './commands/managed-secrets/show.ts';
+import Run from './commands/run.ts';
+import Serve from './commands/serve.ts';
+
+/** Every command under its path. A command parses, calls the admin API and prints; what is heavy it imports when it runs. */
+export const commands = {
+  'apps:create': AppsCreate,
+  'apps:list': AppsList,
+  'apps:show': AppsShow,
+  'audit:list': AuditList,
+  'ca:bundle': CaBundle,
+  'ca:show': CaShow,
+  env: Env,
+  'keys:list': KeysList,
+  'keys:mint': KeysMint,
+  'keys:revoke': KeysRevoke,
+  'keys:show': KeysShow,
+  'managed-secrets:create': ManagedSecretsCreate,
+  'managed-secrets:delete': ManagedSecretsDelete,
+  'managed-secrets:grants:create': GrantsCreate,
+  'managed-secrets:grants:list': GrantsList,
+  'managed-secrets:grants:revoke': GrantsRevoke,
+  'managed-secrets:grants:update': GrantsUpdate,
+  'managed-secrets:list': ManagedSecretsList,
+  'managed-secrets:rotate': ManagedSecretsRotate,
+  'managed-secrets:set-allowed-hosts': ManagedSecretsSetAllowedHosts,
+  'managed-secrets:show': ManagedSecretsShow,
+  run: Run,
+  serve: Serve,
+} satisfies Record<string, typeof Command>;

@@ -1,0 +1,59 @@
+import { Flags } from '@oclif/core';
+import { auditEventNames } from '../../../core/audit-event.ts';
+import { appFlags, BaseCommand } from '../../base-command.ts';
+
+export default class AuditList extends BaseCommand {
+  static override summary = 'List audit events, the newest first.';
+  static override examples = [
+    { description: 'What was refused lately', command: 'alter audit list --decision deny' },
+    {
+      description: 'Every use of one secret',
+      command: 'alter audit list --secret stripe-live --event request.completed',
+    },
+    { description: 'As lines of JSON', command: 'alter audit list --limit 500 --output jsonl' },
+  ];
+  static override flags = {
+    limit: Flags.integer({ description: 'How many at most.', min: 1, max: 1000, default: 50 }),
+    after: Flags.string({ description: 'Go on after this cursor.', helpValue: 'CURSOR' }),
+    order: Flags.option({
+      options: ['desc', 'asc'] as const,
+      description: 'Newest or oldest first.',
+      default: 'desc' as const,
+    })(),
+    event: Flags.option({ options: auditEventNames, description: 'Only this event.', helpValue: 'EVENT' })(),
+    host: Flags.string({ description: 'Only requests to this host.' }),
+    decision: Flags.option({ options: ['allow', 'deny'] as const, description: 'Only what was decided so.' })(),
+    grant: Flags.string({ description: 'Only what used this grant.', helpValue: 'ID' }),
+    secret: Flags.string({ description: 'Only what concerns this secret.', helpValue: 'ID|SLUG' }),
+    key: Flags.string({ description: 'Only what was done with this key.', helpValue: 'ID' }),
+    ...appFlags,
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(AuditList);
+    const { limit, after, order, event, host, decision, grant, secret, key } = flags;
+    const query = { limit, after, order, event, host, decision, grant, secret, key };
+    const page = await this.openAdmin(flags).get(`${this.appPath(flags)}/audit`, query);
+    this.printPage(
+      page,
+      {
+        noun: 'audit events',
+        columns: [
+          { field: 'time', keep: true },
+          { field: 'event' },
+          { field: 'decision' },
+          { field: 'code' },
+          { field: 'managed_secret_slug' },
+          { field: 'method' },
+          { field: 'host' },
+          { field: 'path' },
+          { field: 'status' },
+          { field: 'key_id' },
+        ],
+      },
+      flags,
+    );
+    const isTable = flags.output === undefined || flags.output === 'table';
+    if (isTable && typeof page.next === 'string') this.note(`There are more: --after ${page.next}`);
+  }
+}

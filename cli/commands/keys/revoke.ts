@@ -1,0 +1,23 @@
+import { Flags } from '@oclif/core';
+import { appFlags, BaseCommand } from '../../base-command.ts';
+import { confirmYes } from '../../confirm.ts';
+import { keyFlag, keyPathPart } from '../../key-reference.ts';
+
+export default class KeysRevoke extends BaseCommand {
+  static override summary = 'Revoke a key: the proxy refuses it from now on.';
+  static override examples = [
+    { description: 'Without a question, in a script', command: 'alter keys revoke --key 0Vqk3Xr9TnLm2abc --yes' },
+  ];
+  static override flags = { key: keyFlag(), yes: Flags.boolean({ description: 'Do not ask.' }), ...appFlags };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(KeysRevoke);
+    const admin = this.openAdmin(flags);
+    const path = `${this.appPath(flags)}/keys/${keyPathPart(flags.key)}/revoke`;
+    await confirmYes({
+      act: `This stops every workload that uses the key ${decodeURIComponent(keyPathPart(flags.key))}.`,
+      yes: flags.yes,
+    });
+    this.printObject(await admin.post(path, {}), flags);
+  }
+}
