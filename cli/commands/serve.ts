@@ -27,7 +27,7 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
-    const { serve } = await import('../../serve.ts');
+    const { serve } = await import('../../serve/main.ts');
     process.exitCode = await serve({
       role: flags.role,
       config: flags.config,

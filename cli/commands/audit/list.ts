@@ -23,6 +23,7 @@ export default class AuditList extends BaseCommand {
     event: Flags.option({ options: auditEventNames, description: 'Only this event.', helpValue: 'EVENT' })(),
     host: Flags.string({ description: 'Only requests to this host.' }),
     decision: Flags.option({ options: ['allow', 'deny'] as const, description: 'Only what was decided so.' })(),
+    code: Flags.string({ description: 'Only what ended with this code, such as host_not_allowed.' }),
     grant: Flags.string({ description: 'Only what used this grant.', helpValue: 'ID' }),
     secret: Flags.string({ description: 'Only what concerns this secret.', helpValue: 'ID|SLUG' }),
     key: Flags.string({ description: 'Only what was done with this key.', helpValue: 'ID' }),
@@ -31,8 +32,8 @@ export default class AuditList extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AuditList);
-    const { limit, after, order, event, host, decision, grant, secret, key } = flags;
-    const query = { limit, after, order, event, host, decision, grant, secret, key };
+    const { limit, after, order, event, host, decision, code, grant, secret, key } = flags;
+    const query = { limit, after, order, event, host, decision, code, grant, secret, key };
     const page = await this.openAdmin(flags).get(`${this.appPath(flags)}/audit`, query);
     this.printPage(
       page,

@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 import { readInput } from '../../credential-intake.ts';
-import { parseDuration } from '../../duration.ts';
 import { usageFailure } from '../../failure.ts';
 import { splitList } from '../../split-list.ts';
 
@@ -51,10 +50,6 @@ export default class KeysMint extends BaseCommand {
     const { flags } = await this.parse(KeysMint);
     if (flags['expires-in'] !== undefined && flags['expires-at'] !== undefined)
       throw usageFailure('--expires-in and --expires-at say the same thing: give one of them.');
-    const expiresAt =
-      flags['expires-in'] === undefined
-        ? flags['expires-at']
-        : new Date(Date.now() + parseDuration(flags['expires-in'], '--expires-in')).toISOString();
     const admin = this.openAdmin(flags);
     const path = `${this.appPath(flags)}/keys`;
     const body = {
@@ -64,7 +59,8 @@ export default class KeysMint extends BaseCommand {
       ...(flags['key-type'] === undefined ? {} : { key_type: flags['key-type'] }),
       ...(flags.cidr === undefined ? {} : { cidr: splitList(flags.cidr, '--cidr') }),
       ...(flags['rate-limit-rpm'] === undefined ? {} : { rate_limit_rpm: flags['rate-limit-rpm'] }),
-      ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+      ...(flags['expires-in'] === undefined ? {} : { expires_in: flags['expires-in'] }),
+      ...(flags['expires-at'] === undefined ? {} : { expires_at: flags['expires-at'] }),
     };
     if (!Object.hasOwn(body, 'name')) throw usageFailure('--name is missing.');
     if (!Object.hasOwn(body, 'scopes'))

@@ -26,7 +26,6 @@ export default class GrantsList extends BaseCommand {
           { field: 'principal_type' },
           { field: 'status' },
           { field: 'expires_at' },
-          { field: 'last_used_at' },
         ],
       },
       flags,
