@@ -49,7 +49,6 @@ export const appRoutes: readonly Route[] = [
       const app = await changes.after({
         create: () => vault.apps.create({ name }),
         event: ({ value }) => ({ event: 'app.created', app_id: value.id }),
-        takeBack: async () => undefined,
       });
       return { body: representApp(app.value), revision: app.revision };
     },

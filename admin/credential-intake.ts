@@ -3,6 +3,8 @@ import type { Problem } from '../core/errors.ts';
 import { checkInjectionRules, type InjectionRule } from '../core/injection.ts';
 import { SecretValue } from '../vault/secret-value.ts';
 
+const maxNamedFields = 32;
+
 /** The credential fields of a request body, each already of the right type. */
 export interface CredentialInput {
   readonly credential_value?: string | undefined;
@@ -18,6 +20,8 @@ export function takeCredential(
   // A credential that was pasted where a name belongs must not come back in a message.
   const named = entries.filter(([name]) => isFieldName(name));
   const problems: Problem[] = [];
+  if (entries.length > maxNamedFields)
+    problems.push({ field: 'credentials', message: `has more than ${maxNamedFields} fields` });
   if (named.length < entries.length)
     problems.push({ field: 'credentials', message: 'has a name that is not a field name (letters, digits and _)' });
   const parsed = parseCredential(type, { value: input.credential_value, fields: Object.fromEntries(named) });

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../core/audit-event.ts';
-import { toAlterError } from '../core/errors.ts';
+import { AlterError, toAlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import { formatTime } from './representation.ts';
@@ -34,7 +34,11 @@ export class ChangeRecorder {
 
   /** Records, then changes. Rejects with `audit_unavailable` before anything is changed, or with what the change threw. */
   async before<T>(event: ChangeEvent, change: () => Promise<T>): Promise<T> {
-    await this.#record(event, { decision: 'allow' });
+    try {
+      await this.#record(event, { decision: 'allow' });
+    } catch (error) {
+      throw unrecorded(error, 'nothing was changed');
+    }
     try {
       return await change();
     } catch (error) {
@@ -48,15 +52,22 @@ export class ChangeRecorder {
   async after<T>(of: {
     create: () => Promise<T>;
     event: (created: T) => ChangeEvent;
-    takeBack: (created: T) => Promise<unknown>;
+    /** Absent where what was created stays. */
+    takeBack?: (created: T) => Promise<unknown>;
   }): Promise<T> {
     const created = await of.create();
     try {
       await this.#record(of.event(created), { decision: 'allow' });
     } catch (error) {
-      // If taking back fails as well, the store is gone; the object was never acknowledged and its id never left.
-      await of.takeBack(created).catch(() => undefined);
-      throw error;
+      if (of.takeBack === undefined) throw unrecorded(error, 'the object was created all the same');
+      const isGone = await of.takeBack(created).then(
+        () => true,
+        () => false,
+      );
+      throw unrecorded(
+        error,
+        isGone ? 'what was created was taken back' : 'what was created could not be taken back; list the objects',
+      );
     }
     return created;
   }
@@ -74,4 +85,13 @@ export class ChangeRecorder {
       ...outcome,
     });
   }
+}
+
+/** The catalogue speaks of a request at the proxy; here the caller must learn what became of the change. */
+function unrecorded(error: unknown, outcome: string): unknown {
+  if (!(error instanceof AlterError) || error.code !== 'audit_unavailable') return error;
+  return new AlterError('audit_unavailable', {
+    detail: `The audit record could not be written: ${outcome}.`,
+    cause: error.cause ?? error,
+  });
 }

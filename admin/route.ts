@@ -49,7 +49,9 @@ export interface Call<Query extends z.ZodRawShape, Body extends z.ZodRawShape> e
    * The body, parsed. A route asks for it after it has found its object, so that 404 comes before 422. `check` finds what
    * is wrong between fields, and is given those that are valid by themselves. Throws `validation_failed` with all of it.
    */
-  readBody(check?: (valid: Partial<z.output<z.ZodObject<Body>>>) => readonly Problem[]): z.output<z.ZodObject<Body>>;
+  readonly readBody: (
+    check?: (valid: Partial<z.output<z.ZodObject<Body>>>) => readonly Problem[],
+  ) => z.output<z.ZodObject<Body>>;
 }
 
 export interface AppCall<Query extends z.ZodRawShape, Body extends z.ZodRawShape> extends Call<Query, Body> {

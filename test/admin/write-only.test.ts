@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { type AdminRig, startAdminRig } from './admin-rig.ts';
+
+let rig: AdminRig;
+const canary = 'canary-9b2e';
+const encodings = [
+  canary,
+  Buffer.from(canary).toString('base64').slice(0, 12),
+  Buffer.from(` ${canary}`).toString('base64').slice(2, 14),
+  Buffer.from(`  ${canary}`).toString('base64').slice(3, 15),
+  Buffer.from(canary).toString('hex'),
+];
+
+beforeAll(async () => {
+  rig = await startAdminRig();
+});
+afterAll(() => rig.close());
+
+it('no answer, header or log line ever holds a credential, whatever is read through the API', async () => {
+  const base = `/v1/apps/${rig.app.id}`;
+  const replies = [
+    await rig.send('POST', `${base}/managed-secrets`, {
+      body: { name: 'One', credential_value: `${canary}-1`, credentials: { region: `${canary}-2` } },
+    }),
+    await rig.send('POST', `${base}/managed-secrets`, {
+      body: { name: 'Two', credential_type: 'basic_auth', credential_value: `${canary}-u:${canary}-p` },
+    }),
+    await rig.send('POST', `${base}/managed-secrets/one/rotate`, { body: { credential_value: `${canary}-3` } }),
+    await rig.send('PATCH', `${base}/managed-secrets/one`, { body: { name: 'One!' } }),
+    await rig.send('PUT', `${base}/managed-secrets/one/allowed-hosts`, { body: { hosts: ['a.example.com'] } }),
+  ];
+  const key = await rig.send('POST', `${base}/keys`, { body: { name: 'k', scopes: ['proxy:execute'] } });
+  const found: Record<string, string> = {
+    app: rig.app.id,
+    secret: replies[0]!.json.id,
+    grant: replies[0]!.json.grant_id,
+    key: key.json.id,
+  };
+
+  const document = (await rig.send('GET', '/openapi.json', { token: null })).json;
+  const paths = Object.entries<Record<string, object>>(document.paths).filter(([, operations]) => 'get' in operations);
+  expect(paths.length).toBeGreaterThanOrEqual(13);
+  for (const [path] of paths) {
+    const reply = await rig.send(
+      'GET',
+      path.replaceAll(/\{(\w+)\}/g, (_, name: string) => found[name]!),
+    );
+    expect([path, reply.status]).toEqual([path, 200]);
+    replies.push(reply);
+  }
+  replies.push(await rig.send('GET', `${base}/managed-secrets/two`));
+
+  expect(replies.every(({ status }) => status < 300)).toBe(true);
+  const seen = [...replies.map(({ text, headers }) => `${text} ${JSON.stringify(headers)}`), ...rig.logged].join('\n');
+  for (const encoding of encodings) expect(seen).not.toContain(encoding);
+  for (const token of [key.json.key, rig.operator.plaintext]) {
+    expect(seen).not.toContain(token);
+    expect(seen).not.toContain(token.slice(-20));
+  }
+  expect(rig.logged.length).toBeGreaterThan(paths.length); // the log was really looked at
+});
