@@ -96,7 +96,19 @@ export abstract class BaseCommand extends Command {
 
   /** Errors are told in one place, by main; oclif would print some of them itself. */
   protected override async catch(error: Error): Promise<never> {
-    throw error;
+    throw error instanceof Failure ? this.#nameFlags(error) : error;
+  }
+
+  /** The service names the fields of a request; the person at the terminal gave flags. */
+  #nameFlags(failure: Failure): Failure {
+    if (failure.code !== 'validation_failed' || failure.problems.length === 0) return failure;
+    const problems = failure.problems.map(({ field, message }) => {
+      const flag = field.replace(/[.[].*$/s, '').replaceAll('_', '-');
+      return { field: Object.hasOwn(this.ctor.flags ?? {}, flag) ? `--${flag}` : field, message };
+    });
+    const detail = problems.map(({ field, message }) => `${field} ${message}`).join('; ');
+    const { exit, code, requestId } = failure;
+    return new Failure({ exit, code, detail, problems, requestId });
   }
 
   protected openAdmin(flags: AdminChoice): AdminClient {
@@ -131,6 +143,19 @@ export abstract class BaseCommand extends Command {
 
   protected printObject(object: JsonObject, flags: OutputChoice): void {
     this.print(presentObject(object, presentation(flags, 'json')));
+  }
+
+  /**
+   * What a change answered. A slip in `--fields` must not lose it: a key is shown only this once, and who sees nothing but
+   * an error makes the change again.
+   */
+  protected printResult(object: JsonObject, flags: OutputChoice): void {
+    try {
+      this.printObject(object, flags);
+    } catch (error) {
+      this.printObject(object, { output: flags.output });
+      throw error;
+    }
   }
 
   /** One page of a list: what the API answered, with its `items`. `noun` in the plural, for an empty one. */

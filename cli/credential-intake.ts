@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core';
 import { usageFailure } from './failure.ts';
 import { parseFileArgument, parseJsonObject, readTextFile } from './file-argument.ts';
 import type { JsonObject } from './present.ts';
-import { askHidden, canAsk, readAll, readLine } from './prompt.ts';
+import { askHidden, readAll, readLine } from './prompt.ts';
 
 const maxStdinBytes = 256 * 1024;
 
@@ -79,7 +79,8 @@ async function readValue(given: string | undefined): Promise<string | undefined>
   const input = '--credential-value';
   if (given === undefined) return undefined;
   let value: string | null = given;
-  if (given === '-') value = canAsk() ? await askHidden('Credential (not shown): ') : await readLine(maxStdinBytes);
+  if (given === '-')
+    value = process.stdin.isTTY ? await askHidden('Credential (not shown): ') : await readLine(maxStdinBytes);
   else if (given.startsWith('@')) {
     // Editors end a file with a line feed that is no part of the credential; one of them goes, and nothing else.
     value = readTextFile(parseFileArgument(given, input), input).replace(/\r?\n$/, '');

@@ -64,6 +64,11 @@ export function describeFailure(error: unknown): Failure | null {
   const unknown = /^command (.*) not found\.?$/is.exec(error.message);
   if (unknown !== null) {
     const words = unknown[1]!.replaceAll(':', ' ');
+    if (words.startsWith('-'))
+      return usageFailure(
+        `${words.replace(/=.*$/s, '')} stands before the command.`,
+        'Flags go behind it: alter keys list --app NAME',
+      );
     const parent = words.split(' ').slice(0, -1).join(' ');
     return usageFailure(
       `There is no command \`alter ${words}\`.`,

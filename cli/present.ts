@@ -10,6 +10,8 @@ export type OutputFormat = (typeof outputFormats)[number];
 /** A column of a list: the field of the item that it shows. */
 export interface FieldColumn {
   readonly field: string;
+  /** Where the name of the field is longer than what is in it. */
+  readonly header?: string;
   readonly keep?: boolean;
 }
 
@@ -43,8 +45,8 @@ export function presentItems(
   if (how.format === 'jsonl') return items.map((item) => `${printableJson(project(item, how.fields), 0)}\n`).join('');
   if (items.length === 0) return '';
   const shown: readonly FieldColumn[] = how.fields?.map((field) => ({ field })) ?? columns;
-  const table: Column[] = shown.map(({ field, keep }) => ({
-    header: field.replaceAll('_', ' ').toUpperCase(),
+  const table: Column[] = shown.map(({ field, header, keep }) => ({
+    header: header ?? field.replaceAll('_', ' ').toUpperCase(),
     ...(keep === undefined ? {} : { keep }),
   }));
   const rows = items.map((item) => {

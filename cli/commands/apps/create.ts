@@ -12,6 +12,6 @@ export default class AppsCreate extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AppsCreate);
-    this.printObject(await this.openAdmin(flags).post('/v1/apps', { name: flags.name }), flags);
+    this.printResult(await this.openAdmin(flags).post('/v1/apps', { name: flags.name }), flags);
   }
 }

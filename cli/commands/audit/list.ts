@@ -44,7 +44,7 @@ export default class AuditList extends BaseCommand {
           { field: 'event' },
           { field: 'decision' },
           { field: 'code' },
-          { field: 'managed_secret_slug' },
+          { field: 'managed_secret_slug', header: 'SECRET' },
           { field: 'method' },
           { field: 'host' },
           { field: 'path' },

@@ -23,7 +23,7 @@ export default class KeysList extends BaseCommand {
         columns: [
           { field: 'id', keep: true },
           { field: 'name' },
-          { field: 'key_type' },
+          { field: 'key_type', header: 'TYPE' },
           { field: 'scopes' },
           { field: 'status' },
           { field: 'expires_at' },

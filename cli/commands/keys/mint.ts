@@ -65,7 +65,7 @@ export default class KeysMint extends BaseCommand {
     if (!Object.hasOwn(body, 'name')) throw usageFailure('--name is missing.');
     if (!Object.hasOwn(body, 'scopes'))
       throw usageFailure('--scopes is missing.', 'Workloads need --scopes proxy:execute.');
-    this.printObject(await admin.post(path, body), flags);
+    this.printResult(await admin.post(path, body), flags);
     this.note('Keep the key now: it is not shown again.');
   }
 }

@@ -18,6 +18,6 @@ export default class KeysRevoke extends BaseCommand {
       act: `This stops every workload that uses the key ${decodeURIComponent(keyPathPart(flags.key))}.`,
       yes: flags.yes,
     });
-    this.printObject(await admin.post(path, {}), flags);
+    this.printResult(await admin.post(path, {}), flags);
   }
 }

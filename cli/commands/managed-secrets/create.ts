@@ -73,7 +73,7 @@ export default class ManagedSecretsCreate extends BaseCommand {
         '--credential-value is missing: there is no credential to store.',
         'Give --credential-value -, --credentials @FILE.json or --credential-field.',
       );
-    this.printObject(await admin.post(path, body), flags);
+    this.printResult(await admin.post(path, body), flags);
   }
 }
 

@@ -18,7 +18,7 @@ export default class ManagedSecretsList extends BaseCommand {
         columns: [
           { field: 'slug', keep: true },
           { field: 'name' },
-          { field: 'credential_type' },
+          { field: 'credential_type', header: 'TYPE' },
           { field: 'allowed_hosts' },
           { field: 'version' },
           { field: 'updated_at' },

@@ -27,6 +27,6 @@ export default class ManagedSecretsRotate extends BaseCommand {
         '--credential-value is missing: there is no new credential.',
         'Give --credential-value -, --credentials @FILE.json or --credential-field.',
       );
-    this.printObject(await admin.post(path, body), flags);
+    this.printResult(await admin.post(path, body), flags);
   }
 }

@@ -39,6 +39,6 @@ export default class ManagedSecretsSetAllowedHosts extends BaseCommand {
       );
     const hosts = flags.host === undefined ? [] : splitList(flags.host, '--host');
     const path = `${this.appPath(flags)}/managed-secrets/${pathPart(args.secret, '<secret>')}/allowed-hosts`;
-    this.printObject(await this.openAdmin(flags).put(path, { hosts }), flags);
+    this.printResult(await this.openAdmin(flags).put(path, { hosts }), flags);
   }
 }

@@ -46,6 +46,6 @@ export default class GrantsCreate extends BaseCommand {
     };
     if (!Object.hasOwn(body, 'principal_type'))
       throw usageFailure('--principal-type is missing.', 'Give --principal-type system.');
-    this.printObject(await admin.post(path, body), flags);
+    this.printResult(await admin.post(path, body), flags);
   }
 }

@@ -23,7 +23,7 @@ export default class GrantsList extends BaseCommand {
         columns: [
           { field: 'grant_id', keep: true },
           { field: 'label' },
-          { field: 'principal_type' },
+          { field: 'principal_type', header: 'PRINCIPAL' },
           { field: 'status' },
           { field: 'expires_at' },
         ],

@@ -19,6 +19,6 @@ export default class GrantsRevoke extends BaseCommand {
     const admin = this.openAdmin(flags);
     const path = `${this.appPath(flags)}/grants/${pathPart(args.grant, '<grant>')}/revoke`;
     await confirmYes({ act: `This stops every workload that uses the grant ${args.grant}.`, yes: flags.yes });
-    this.printObject(await admin.post(path, {}), flags);
+    this.printResult(await admin.post(path, {}), flags);
   }
 }

@@ -35,6 +35,6 @@ export default class GrantsUpdate extends BaseCommand {
     if (Object.keys(body).length === 0)
       throw usageFailure('There is nothing to change.', 'Give --label, --description or --expires-at.');
     const path = `${this.appPath(flags)}/grants/${pathPart(args.grant, '<grant>')}`;
-    this.printObject(await this.openAdmin(flags).patch(path, body), flags);
+    this.printResult(await this.openAdmin(flags).patch(path, body), flags);
   }
 }
