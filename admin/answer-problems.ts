@@ -1,5 +1,5 @@
 import { AlterError, problemDocument, toAlterError } from '../core/errors.ts';
-import { type Log, traceOf } from './log.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { AdminMiddleware } from './state.ts';
 
 /** The only place of the control plane that turns an error into an answer (RFC 9457). */
@@ -10,10 +10,12 @@ export function answerProblems(of: { log: Log }): AdminMiddleware {
     } catch (thrown) {
       const error = plainNotFound(toAlterError(thrown));
       if (error.status >= 500) {
-        of.log.error(
-          { request_id: ctx.state.requestId, code: error.code, error: traceOf(error.cause ?? thrown) },
-          'admin request failed',
-        );
+        const { requestId } = ctx.state;
+        of.log.error('An admin request failed.', {
+          request_id: requestId,
+          code: error.code,
+          error: error.cause ?? thrown,
+        });
       }
       ctx.status = error.status;
       ctx.type = 'application/problem+json';

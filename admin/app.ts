@@ -1,5 +1,7 @@
 import Koa from 'koa';
 import type { AddressSet } from '../core/address.ts';
+import type { AuditSink } from '../core/audit-event.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { Vault } from '../vault/vault.ts';
 import { answerProblems } from './answer-problems.ts';
@@ -7,7 +9,6 @@ import { authenticate, limitFailures } from './authenticate.ts';
 import { dispatch } from './dispatch.ts';
 import { FailureCounter } from './failure-counter.ts';
 import { guardHost, guardOrigin } from './guard-request.ts';
-import { type Log, traceOf } from './log.ts';
 import { readBody } from './read-body.ts';
 import { identifyRequest } from './request-id.ts';
 import { routes } from './routes.ts';
@@ -16,6 +17,8 @@ import type { AdminMiddleware, AdminState } from './state.ts';
 export interface AdminOptions {
   readonly vault: Vault;
   readonly audit: Pick<AuditLog, 'record'>;
+  /** ALTER_AUDIT_FILE: gets every change as well, before it is acknowledged. */
+  readonly auditFile?: AuditSink | null;
   /** What workloads must trust; only the certificate ever comes here. */
   readonly authority: { readonly certificatePem: string };
   /** Milliseconds since the epoch. */
@@ -44,7 +47,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
     readBody(),
     dispatch(routes, {
       vault,
-      audit,
+      audit: { log: audit, file: options.auditFile ?? null },
       clock,
       certificatePem: options.authority.certificatePem,
       allowAddresses: options.allowAddresses,
@@ -54,6 +57,6 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
   const app = new Koa<AdminState>();
   for (const step of middleware) app.use(step);
   // What arrives here happened while an answer was being written, mostly a client that went away.
-  app.on('error', (error: unknown) => log.warn({ error: traceOf(error) }, 'admin answer failed'));
+  app.on('error', (error: unknown) => log.warn('An admin answer could not be sent.', { error }));
   return app;
 }

@@ -52,8 +52,13 @@ function matches(event: ReadAuditEvent, query: ReturnType<typeof requests.listAu
       event.managed_secret_slug === query.secret) &&
     (query.grant === undefined || event.grant_id === query.grant) &&
     (query.key === undefined || event.key_id === keyIdOf(query.key)) &&
-    (query.host === undefined || event.host === query.host.toLowerCase()) &&
+    (query.host === undefined || isHost(event.host ?? '', query.host.toLowerCase())) &&
     (query.decision === undefined || event.decision === query.decision) &&
     (query.code === undefined || event.code === query.code)
   );
+}
+
+/** An event names its host without the default port. Asked for without a port, a name is found with any. */
+function isHost(recorded: string, wanted: string): boolean {
+  return recorded === wanted || (!wanted.includes(':') && recorded.replace(/:\d+$/, '') === wanted);
 }

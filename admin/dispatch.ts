@@ -4,12 +4,11 @@ import { z } from 'zod';
 import { type AccessToken, hasDashboardScope } from '../core/access-token.ts';
 import { unmapIpv4 } from '../core/address.ts';
 import { AlterError } from '../core/errors.ts';
-import type { AuditLog } from '../vault/audit-log.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import { parseFields } from './check-fields.ts';
 import { formatEtag, parseIfMatch } from './etag.ts';
 import { findOnlyHeader } from './guard-request.ts';
-import { ChangeRecorder } from './record-change.ts';
+import { type ChangeAudit, ChangeRecorder } from './record-change.ts';
 import type { AppCall, Call, Route, Services } from './route.ts';
 import type { AdminContext, AdminMiddleware, AdminState } from './state.ts';
 
@@ -19,7 +18,7 @@ import type { AdminContext, AdminMiddleware, AdminState } from './state.ts';
  */
 export function dispatch(
   routes: readonly Route[],
-  of: Services & { readonly audit: Pick<AuditLog, 'record'>; readonly clock: () => number },
+  of: Services & { readonly audit: ChangeAudit; readonly clock: () => number },
 ): AdminMiddleware {
   const router = new Router<AdminState>({ sensitive: true, strict: true });
   for (const route of routes) {
@@ -47,7 +46,7 @@ async function answer(
   route: Route,
   ctx: AdminContext,
   params: Readonly<Record<string, string>>,
-  of: Services & { readonly audit: Pick<AuditLog, 'record'>; readonly clock: () => number },
+  of: Services & { readonly audit: ChangeAudit; readonly clock: () => number },
 ): Promise<void> {
   const { accessToken, requestId, body } = ctx.state;
   requireScope(route, accessToken);

@@ -64,7 +64,7 @@ export async function startAdmin(options: AdminListenOptions): Promise<RunningAd
       resolve();
     });
   });
-  server.on('error', (error: Error) => options.log.error({ error: error.name }, 'admin listener failed'));
+  server.on('error', (error: Error) => options.log.error('The admin listener failed.', { error }));
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${formatListen(server.address() as AddressInfo)}`,
     close: () => closeServer(server),

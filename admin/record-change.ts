@@ -1,8 +1,14 @@
-import type { AuditEvent } from '../core/audit-event.ts';
+import type { AuditEvent, AuditSink } from '../core/audit-event.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import { formatTime } from './representation.ts';
+
+/** Where changes become durable: the sealed log of the store and, where one is configured, a file as well. */
+export interface ChangeAudit {
+  readonly log: Pick<AuditLog, 'record'>;
+  readonly file: AuditSink | null;
+}
 
 /** What changed; who did it, when and from where is added here. */
 export type ChangeEvent = Pick<AuditEvent, 'event'> &
@@ -21,11 +27,11 @@ export type ChangeEvent = Pick<AuditEvent, 'event'> &
  * caller gets `audit_unavailable`. Only a new app stays: nothing can be reached through it.
  */
 export class ChangeRecorder {
-  readonly #audit: Pick<AuditLog, 'record'>;
+  readonly #audit: ChangeAudit;
   readonly #by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number };
 
   constructor(
-    audit: Pick<AuditLog, 'record'>,
+    audit: ChangeAudit,
     by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number },
   ) {
     this.#audit = audit;
@@ -74,7 +80,7 @@ export class ChangeRecorder {
 
   async #record(event: ChangeEvent, outcome: Pick<AuditEvent, 'decision' | 'code'>): Promise<void> {
     const now = this.#by.clock();
-    await this.#audit.record({
+    const record = {
       id: issueId(now),
       time: formatTime(now),
       request_id: this.#by.requestId,
@@ -83,7 +89,9 @@ export class ChangeRecorder {
       client_ip: this.#by.clientAddress,
       ...event,
       ...outcome,
-    });
+    };
+    await this.#audit.log.record(record);
+    await this.#audit.file?.record({ ...record, app_id: record.app_id ?? 'system' });
   }
 }
 

@@ -1,6 +1,6 @@
 import { issueId } from '../core/id.ts';
-import type { Log } from './log.ts';
-import type { AdminMiddleware } from './state.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { AdminMiddleware, AdminState } from './state.ts';
 
 /**
  * Gives every request an id of our own (a client's could be forged to point at somebody else's log lines) and writes one
@@ -16,16 +16,17 @@ export function identifyRequest(of: { clock: () => number; log: Log }): AdminMid
     ctx.set('Cache-Control', 'no-store');
     ctx.set('X-Content-Type-Options', 'nosniff');
     await next();
-    of.log.info(
-      {
-        request_id: ctx.state.requestId,
-        method: ctx.method,
-        route: ctx.state.route,
-        status: ctx.status,
-        token_id: (ctx.state.accessToken as { id: string } | null)?.id ?? null,
-        latency_ms: of.clock() - startedAt,
-      },
-      'admin request',
-    );
+    of.log.info('Answered an admin request.', {
+      request_id: ctx.state.requestId,
+      method: ctx.method,
+      route: ctx.state.route,
+      status: ctx.status,
+      token_id: tokenIdOf(ctx.state),
+      latency_ms: of.clock() - startedAt,
+    });
   };
+}
+
+function tokenIdOf({ accessToken }: AdminState): string | null {
+  return accessToken?.id ?? null;
 }

@@ -33,6 +33,8 @@ const fieldNames = [
   'client_ip',
   'role',
   'listen',
+  'route',
+  'token_id',
   'signal',
   'count',
   'setting',

@@ -12,6 +12,7 @@ import { createAuthority } from '../../certs/authority.ts';
 import { type DashboardScope, dashboardScopes } from '../../core/access-token.ts';
 import { AddressSet, findAddressRange } from '../../core/address.ts';
 import { issueToken } from '../../core/token.ts';
+import { createLog } from '../../telemetry/log.ts';
 import { AuditLog } from '../../vault/audit-log.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
@@ -44,16 +45,14 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
   const vault = await openVault({ store, kms: openLocalKms({ rootKey: randomBytes(32) }), clock });
   const audit = new AuditLog({ vault, writer: 'test', mode: 'strict' });
   const logged: string[] = [];
-  const log = (level: string) => (fields: object, message: string) => {
-    logged.push(JSON.stringify({ level, message, ...fields }));
-  };
+  const stream = { write: (line: string) => void logged.push(line) };
   const authority = await createAuthority({ now: clock() });
   const options = {
     vault,
     audit,
     authority,
     clock,
-    log: { info: log('info'), warn: log('warn'), error: log('error') },
+    log: createLog({ level: 'debug', stream }),
     hosts: of.hosts ?? [],
     allowAddresses: new AddressSet((of.allowAddresses ?? []).map((text) => findAddressRange(text)!)),
   };
@@ -98,10 +97,14 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
             status: response.statusCode ?? 0,
             headers: response.headers,
             text,
-            json: text === '' ? null : JSON.parse(text),
+            json: /json/.test(response.headers['content-type'] ?? '') ? JSON.parse(text) : null,
           };
-          requireSchema(method, path, reply);
-          resolve(reply);
+          try {
+            requireSchema(method, path, reply);
+            resolve(reply);
+          } catch (error) {
+            reject(error as Error);
+          }
         });
       });
       request.on('error', reject);
@@ -138,7 +141,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
 
 function requireSchema(method: string, path: string, reply: Reply): void {
   if (reply.status >= 400) {
-    if (reply.text !== '') responses.problem.parse(reply.json);
+    if (method !== 'HEAD') responses.problem.parse(reply.json);
     return;
   }
   const route = findRoute(method, path.split('?')[0]!);

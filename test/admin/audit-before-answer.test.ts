@@ -1,4 +1,9 @@
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { startAdmin } from '../../admin/main.ts';
+import { AuditFile } from '../../telemetry/audit-file.ts';
 import { type AdminRig, startAdminRig } from './admin-rig.ts';
 
 let rig: AdminRig;
@@ -49,6 +54,31 @@ describe('while the audit can not be written', () => {
     const grants = (await rig.send('GET', `${base}/grants`)).json.items as { grant_id: string; status: string }[];
     const live = grants.filter(({ status }) => status === 'active').map((grant) => grant.grant_id);
     expect(live).toEqual([secret.grant_id]);
+  });
+});
+
+describe('an audit file', () => {
+  it('gets every change beside the store, and its failure is a failure of the audit', async () => {
+    const path = join(tmpdir(), `alter-audit-${process.pid}.jsonl`);
+    for (const [target, status] of [
+      [path, 201],
+      ['/dev/full', 503],
+    ] as const) {
+      const auditFile = new AuditFile({ path: target, durability: 'strict', timeoutMs: 2_000, maxPending: 10 });
+      const admin = await startAdmin({ ...rig.options, auditFile, listen: { host: '127.0.0.1', port: 0 } });
+      const reply = await fetch(`${admin.url}${base}/keys`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${rig.operator.plaintext}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'k', scopes: ['proxy:execute'] }),
+      });
+      expect(reply.status).toBe(status);
+      await admin.close();
+      await auditFile.close().catch(() => undefined);
+    }
+    const line: unknown = JSON.parse((await readFile(path, 'utf8')).trim());
+    expect(line).toMatchObject({ event: 'key.minted', app_id: rig.app.id, principal_id: rig.operator.id });
+    await rm(path);
+    expect((await rig.send('GET', `${base}/keys`)).json.total).toBe(1);
   });
 });
 
