@@ -59,6 +59,17 @@ describe('the Redis store', () => {
       await sleep(10);
     }
   };
+  const untilReachable = async (store: Store): Promise<void> => {
+    let isReachable = false;
+    const ask = async () => {
+      isReachable = await store.ping().then(
+        () => true,
+        () => false,
+      );
+    };
+    for (let attempt = 0; attempt < 400 && !isReachable; attempt++) await Promise.all([ask(), sleep(10)]);
+    expect(isReachable).toBe(true);
+  };
 
   it('keeps every key of a space in one hash slot', async () => {
     const store = await openRedisStore({ url: redis.url, prefix: 'slots' });
@@ -77,7 +88,7 @@ describe('the Redis store', () => {
     await store.close();
   });
 
-  it('keeps the feed short, and says when it was trimmed beyond what a watcher had seen', async () => {
+  it('says when the feed has lost entries that a watcher has not seen', async () => {
     const store = await openRedisStore({ url: redis.url, prefix: 'trim' });
     const { notes, watcher } = noted();
     await store.commit('s', [put('a')]);
@@ -103,7 +114,7 @@ describe('the Redis store', () => {
     await expect(store.ping()).rejects.toThrow(StoreUnavailable);
     await own.restart();
     await until(() => notes.resets > 0);
-    await until(() => notes.resets > 0);
+    await untilReachable(store);
     expect(await store.findByName('s', ['a', 'b'])).toEqual([{ type: 'thing', id: 'a' }, null]);
     await store.close();
     await own.stop();
@@ -134,6 +145,7 @@ describe('the Redis store', () => {
     // The one under way when the server died may be there as well.
     expect(notes.changes.slice(0, acknowledged.length)).toEqual(acknowledged);
     expect(notes.resets).toBe(0);
+    await untilReachable(store);
     const found = await store.findByName('s', acknowledged);
     expect(found.filter((key) => key === null)).toEqual([]);
     await store.close();
@@ -164,15 +176,7 @@ describe('the Redis store', () => {
     await own.cli('REPLICAOF', '127.0.0.1', '1');
     await expect(store.ping()).rejects.toThrow(StoreUnavailable);
     await own.cli('REPLICAOF', 'NO', 'ONE');
-    let isBack = false;
-    for (let attempt = 0; attempt < 200 && !isBack; attempt++) {
-      isBack = await store.ping().then(
-        () => true,
-        () => false,
-      );
-      await sleep(10);
-    }
-    expect(isBack).toBe(true);
+    await untilReachable(store);
     await store.close();
     await own.stop();
   });
@@ -191,6 +195,22 @@ describe('the Redis store', () => {
     expect(String(refused)).toMatch(/WRONGPASS/);
     expect(JSON.stringify(refused, Object.getOwnPropertyNames(refused))).not.toContain('wr0ng-password');
     await own.stop();
+  });
+
+  it('closes in bounded time while the server hangs, and while it is gone', async () => {
+    const own = await startRedis();
+    const [hanging, gone] = [await openRedisStore({ url: own.url }), await openRedisStore({ url: own.url })];
+    await hanging.watch('s', noted().watcher);
+    await gone.watch('s', noted().watcher);
+    own.pause();
+    const waiting = expect(hanging.ping()).rejects.toThrow(StoreUnavailable);
+    const begunAt = performance.now();
+    await hanging.close();
+    await waiting;
+    await own.kill();
+    await sleep(100);
+    await gone.close();
+    expect(performance.now() - begunAt).toBeLessThan(4_000);
   });
 
   it('says which server cannot be reached', async () => {
