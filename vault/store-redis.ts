@@ -95,7 +95,9 @@ function parseRedisUrl(text: string): ConnectionOptions {
     db: Number(db),
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ...(url.protocol === 'rediss:' ? { tls: { servername: isIP(host) === 0 ? host : '' } } : {}),
+    ...(url.protocol === 'rediss:'
+      ? { tls: { servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true } }
+      : {}),
     lazyConnect: true,
     // ioredis loses RESP3 pushes and nothing here needs RESP3.
     protocol: 2,

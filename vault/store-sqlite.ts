@@ -5,6 +5,7 @@ import {
   type AuditEntry,
   type AuditQuery,
   type Change,
+  type Delete,
   type ListQuery,
   NameTaken,
   type RateTake,
@@ -19,7 +20,7 @@ import {
   type Watch,
   type Watcher,
 } from './store.ts';
-import type { Answer, AnswerOf, Batch, Failure, Opened, Question } from './store-sqlite-worker.ts';
+import type { Answer, AnswerOf, Batch, Failure, Opened, PutWithoutBody, Question } from './store-sqlite-worker.ts';
 import { Watchers } from './watchers.ts';
 
 /** A disk that hangs must not pile up requests: beyond this they are refused at once. */
@@ -100,11 +101,13 @@ class SqliteStore implements Store {
 
   async commit(space: string, changes: readonly Change[]): Promise<void> {
     const bytes: Uint8Array[] = [];
-    const bare = changes.map((change) => {
-      if (change.kind === 'delete') return change;
-      const { body, ...rest } = change;
+    // Field by field, here and below: what else the caller's objects hold has no business in another thread.
+    const bare = changes.map((change): PutWithoutBody | Delete => {
+      const { kind, type, id, expectedRevision } = change;
+      if (kind === 'delete') return { kind, type, id, expectedRevision };
+      const { body, tags, names } = change;
       bytes.push(body);
-      return { ...rest, bodyBytes: body.byteLength };
+      return { kind, type, id, expectedRevision, tags, names, bodyBytes: body.byteLength };
     });
     await this.#ask({ kind: 'commit', space, changes: bare }, bytes);
   }
@@ -115,7 +118,8 @@ class SqliteStore implements Store {
       bytes.push(hash, body);
       return { writer, sequence, hashBytes: hash.byteLength, bodyBytes: body.byteLength };
     });
-    return this.#ask({ kind: 'append', space, entries: bare, takes }, bytes);
+    const bareTakes = takes.map(({ bucket, requests, perSeconds }) => ({ bucket, requests, perSeconds }));
+    return this.#ask({ kind: 'append', space, entries: bare, takes: bareTakes }, bytes);
   }
 
   async readAudit(query: AuditQuery): Promise<StoredAuditEntry[]> {
