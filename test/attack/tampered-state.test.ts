@@ -27,7 +27,7 @@ describe('tampered state', () => {
   interface Target {
     readonly space: string;
     readonly key: RecordKey;
-    read(): Promise<unknown>;
+    readonly read: () => Promise<unknown>;
   }
   const targets: Target[] = [];
   const target = (type: string) => targets.find(({ key }) => key.type === type)!;

@@ -120,11 +120,9 @@ describe('the read model', () => {
     const { secret, grant } = await createSecret();
     const key = newKey(app.appId);
     await app.keys.create(key);
-    await Promise.all([
-      model.findGrant(app.appId, grant.id),
-      model.findSecret(app.appId, secret.id),
-      model.findKey(key.id),
-    ]);
+    await model.findGrant(app.appId, grant.id);
+    await model.findSecret(app.appId, secret.id);
+    await model.findKey(key.id);
     const told: string[] = [];
     const stop = model.onChange((...change) => told.push(change.join(' ')));
 
@@ -153,7 +151,7 @@ describe('the read model', () => {
     const { grant } = await createSecret();
     await model.findGrant(app.appId, unknownId);
     const gets = filled.store.gets;
-    const answers = await Promise.all(Array.from({ length: 100 }, () => model.findGrant(app.appId, grant.id)));
+    const answers = await Promise.all(Array.from({ length: 100 }, async () => model.findGrant(app.appId, grant.id)));
     expect(answers.every((answer) => answer === answers[0])).toBe(true);
     expect(filled.store.gets).toBe(gets + 1);
   });

@@ -107,7 +107,7 @@ describe('the repositories', () => {
         app.secrets.update(id, (value) => ({ ...value, name: `${value.name} ${n}` })),
       );
       const revisions = (await Promise.all(updates)).map(({ revision }) => revision);
-      expect(revisions.toSorted()).toEqual([2, 3, 4, 5, 6]);
+      expect(revisions.toSorted((a, b) => a - b)).toEqual([2, 3, 4, 5, 6]);
       await expect(app.secrets.update(id, (value) => ({ ...value, name: 'late' }), 3)).rejects.toEqual(
         failing('revision_conflict'),
       );

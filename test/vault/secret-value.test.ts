@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/restrict-template-expressions, typescript/no-misused-spread -- what the linter warns of is what is tried here */
 import { format, inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { SecretValue } from '../../vault/secret-value.ts';
