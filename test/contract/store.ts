@@ -21,13 +21,18 @@ export interface StoreUnderTest {
   readonly reopen: () => Promise<Store>;
   /** Closes everything that was opened. */
   readonly release: () => Promise<void>;
+  /** What can happen to a store that is a server; null where the store is embedded, which has no connection to lose. */
+  readonly server: StoreServer | null;
+}
+
+export interface StoreServer {
   /** Cuts the connections of the store, all of them. */
-  readonly breakConnection?: () => Promise<void>;
+  readonly breakConnection: () => Promise<void>;
   /** The server stops to answer, and goes on. */
-  readonly pause?: () => void;
-  readonly resume?: () => void;
+  readonly pause: () => void;
+  readonly resume: () => void;
   /** Everything that is stored is gone. */
-  readonly empty?: () => Promise<void>;
+  readonly empty: () => Promise<void>;
 }
 
 const space = 'app-1';
@@ -615,15 +620,31 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect((await again.append(space, [], [take]))[0]?.allowed).toBe(false);
       });
     });
+  });
+}
+
+/** Besides `describeStore`, for a store that is a server. */
+export function describeStoreServer(name: string, open: () => Promise<StoreUnderTest>): void {
+  describe(`${name} as a server`, () => {
+    let under: StoreUnderTest;
+    let store: Store;
+    let server: StoreServer;
+
+    beforeEach(async () => {
+      under = await open();
+      store = under.store;
+      if (under.server === null) throw new Error('the store is no server');
+      server = under.server;
+    });
+    afterEach(() => under.release());
 
     it('loses no change to a watcher whose connection is cut, and goes on', async () => {
-      if (under.breakConnection === undefined) return;
       const other = await under.reopen();
       const diary = new Diary();
       await store.watch(space, diary);
       const expected: string[] = [];
       for (let index = 0; index < 60; index++) {
-        if (index % 20 === 10) await under.breakConnection();
+        if (index % 20 === 10) await server.breakConnection();
         const id = `x-${index}`;
         // The writer's own connection is cut as well: whether the commit was applied is asked.
         for (;;) {
@@ -645,13 +666,12 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     it('says that everything must be forgotten when the store was emptied, and goes on', async () => {
-      if (under.empty === undefined) return;
       const diary = new Diary();
       await store.commit(space, [put('a')]);
       await store.watch(space, diary);
       await store.commit(space, [put('b')]);
       await until(() => diary.changes.length === 1);
-      await under.empty();
+      await server.empty();
       await until(() => diary.resets > 0, 1_500);
       await store.commit(space, [put('c')]);
       await until(() => diary.resets > 1 || diary.changes.includes('thing/c'));
@@ -660,12 +680,10 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     it('makes no contact while the store hangs, refuses in bounded time, and comes back', async () => {
-      const { pause, resume } = under;
-      if (pause === undefined || resume === undefined) return;
       const diary = new Diary();
       await store.watch(space, diary);
       await until(() => diary.contactAt > 0);
-      pause();
+      server.pause();
       const pausedAt = performance.now();
       try {
         await sleep(50);
@@ -679,7 +697,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(performance.now() - begunAt).toBeLessThan(500);
         expect(diary.contactAt).toBeLessThanOrEqual(pausedAt + 50);
       } finally {
-        resume();
+        server.resume();
       }
       const resumedAt = performance.now();
       await until(() => diary.contactAt > resumedAt, 5_000);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RecordKey, type Store, StoreUnavailable } from '../../vault/store.ts';
 import { openRedisStore } from '../../vault/store-redis.ts';
-import { describeStore } from '../contract/store.ts';
+import { describeStore, describeStoreServer, type StoreUnderTest } from '../contract/store.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 
 let redis: Redis;
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-describeStore('Redis', async () => {
+async function openUnderTest(): Promise<StoreUnderTest> {
   const prefix = `test-${randomBytes(6).toString('hex')}`;
   const opened: Store[] = [];
   const open = async (): Promise<Store> => {
@@ -26,16 +26,21 @@ describeStore('Redis', async () => {
     release: async () => {
       await Promise.all(opened.map((store) => store.close()));
     },
-    breakConnection: async () => {
-      await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-    },
-    pause: () => redis.pause(),
-    resume: () => redis.resume(),
-    empty: async () => {
-      await redis.cli('FLUSHALL');
+    server: {
+      breakConnection: async () => {
+        await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      },
+      pause: () => redis.pause(),
+      resume: () => redis.resume(),
+      empty: async () => {
+        await redis.cli('FLUSHALL');
+      },
     },
   };
-});
+}
+
+describeStore('Redis', openUnderTest);
+describeStoreServer('Redis', openUnderTest);
 
 describe('the Redis store', () => {
   const put = (id: string) =>

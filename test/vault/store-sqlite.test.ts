@@ -31,6 +31,7 @@ describeStore('SQLite', async () => ({
   store: await open(),
   reopen: () => open(),
   release: async () => undefined,
+  server: null,
 }));
 
 /** Starts the process that writes; `acknowledged` grows as it prints. */
