@@ -41,15 +41,17 @@ const { engines } = readJson(join(root, 'package.json'));
 export function ensureInstalled() {
   if (!isInstalled()) {
     say('Installing the packages of package-lock.json. This happens once and takes about half a minute.');
-    npm(['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund']);
+    // Warnings are left out: on an older Node npm has one for every package that wants a newer one, and it is on its way.
+    npm(['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);
   }
   if (canRun(bundledNode)) return bundledNode;
-  if (!existsSync(withoutNodeMark)) fetchNode();
+  const isThisOneFit = isSupportedNode(process.version, engines.node);
+  if (!isThisOneFit || !existsSync(withoutNodeMark)) fetchNode();
   if (canRun(bundledNode)) return bundledNode;
-  if (isSupportedNode(process.version, engines.node)) return process.execPath;
+  if (isThisOneFit) return process.execPath;
   return stop(
     `Node ${engines.node} is needed. This is ${process.version}, and the package node@${lockedNodeVersion()} has no binary for this machine or could not be fetched.`,
-    `Install a Node that fits, or let npm reach its registry; then remove node_modules and repeat the command.`,
+    'Install a Node that fits, or let npm reach its registry, and repeat the command.',
   );
 }
 
