@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AlterError } from '../core/errors.ts';
 import type { RawRequest, RequestTags } from './request.ts';
 import type { Tunnel } from './tunnel.ts';
-import type { Phase, Watched } from './watchdog.ts';
+import type { Phase } from './watchdog.ts';
 
 /** Asks the policy again, about an exchange that is under way. Null: it may go on. */
 export type Recheck = () => Promise<AlterError | null>;
@@ -68,15 +68,4 @@ export class Exchange {
     if (!this.res.headersSent) return 'answer';
     return this.res.writableNeedDrain || this.res.writableEnded ? 'body' : 'stream';
   }
-}
-
-/** Ties an exchange to the clock of its connection for as long as it lasts. */
-export function track(watched: Watched, exchange: Exchange): void {
-  watched.turn++;
-  watched.current = () => exchange.phase();
-  exchange.res.once('close', () => {
-    watched.turn++;
-    watched.current = null;
-    watched.phase = 'idle';
-  });
 }

@@ -58,7 +58,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const store = await openStore(config.store.kind === 'sqlite' ? `sqlite:${config.store.path}` : config.store.url);
     undo.push(() => store.close());
     const vault = await openVault({ store, kms: openLocalKms({ rootKey: options.rootKey }), clock });
-    const started = await bootstrap({ vault, clock });
     const authority = openAuthority({ ...(await findAuthority(config, vault, clock)), now: clock() });
 
     const metrics = new Metrics({ processMetrics: true });
@@ -80,6 +79,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           });
     if (auditFile !== null) undo.push(() => auditFile.close());
 
+    const started = await bootstrap({ vault, clock, audit: auditLog });
+
     const listeners: ListenAddress[] = [];
     let proxy: RunningProxy | null = null;
     const ops = await startOpsServer({
@@ -96,6 +97,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         listen: config.adminListen,
         vault,
         audit: auditLog,
+        ...(auditFile === null ? {} : { auditFile }),
         authority,
         clock,
         log,

@@ -8,7 +8,7 @@ import { parseConfig } from '../../core/config.ts';
 import type { Resolver } from '../../proxy/resolve.ts';
 import { type Service, startService } from '../../serve/service.ts';
 import { createLog } from '../../telemetry/log.ts';
-import { type Redis, startRedis } from './redis.ts';
+import type { Redis } from './redis.ts';
 import { Sink, TestAuthority } from './sink.ts';
 
 export type StoreKind = 'sqlite' | 'redis';
@@ -68,7 +68,7 @@ export class Rig {
 
   static async open(options: RigOptions = {}): Promise<Rig> {
     const directory = await mkdtemp(join(tmpdir(), 'alter-rig-'));
-    const redis = options.store === 'redis' ? await startRedis() : null;
+    const redis = options.store === 'redis' ? await (await import('./redis.ts')).startRedis() : null;
     const authority = await TestAuthority.create();
     const sinks = new Map<string, Sink>();
     for (const host of options.sinks ?? ['a.test']) sinks.set(host, await Sink.open({ authority, host }));

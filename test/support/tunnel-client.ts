@@ -113,12 +113,12 @@ export async function connectTo(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Sends raw bytes to a port and gives the first answer. */
+/** Sends raw bytes to a port and gives the first answer; of one that succeeds only its head. */
 export async function exchangeRaw(port: number, bytes: string | Buffer): Promise<RawResponse> {
   const socket = await connectTo(port);
   const reader = new AnswerReader(socket);
   socket.write(bytes);
-  const answer = await reader.next();
+  const answer = await reader.next({ bodyless: true });
   socket.destroy();
   return answer;
 }

@@ -1,0 +1,162 @@
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Rig, type StoredSecret } from '../support/rig.ts';
+import { basic, connectTo, mustOpen } from '../support/tunnel-client.ts';
+
+/*
+ * Clients that hold a connection by doing nothing, or next to nothing, at every point where the proxy waits for them. The
+ * timers of Node's HTTP server do not reach inside a tunnel, so these are the proxy's own.
+ */
+const limitMs = 300;
+const slackMs = 2_000;
+
+describe('a client that stalls', () => {
+  let rig: Rig;
+  let secret: StoredSecret;
+  let key: string;
+
+  beforeAll(async () => {
+    const settings = Object.fromEntries(
+      ['FIRST_BYTE', 'TLS', 'HEADER', 'BODY_IDLE', 'TUNNEL_IDLE', 'STREAM_IDLE', 'RESPONSE'].map((name) => [
+        `ALTER_${name}_TIMEOUT`,
+        `${limitMs}ms`,
+      ]),
+    );
+    rig = await Rig.open({ settings });
+    secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
+    key = (await rig.mintKey()).key;
+  });
+  afterAll(() => rig?.close());
+
+  /** How long the proxy kept the connection; fails where it kept it for good. `drip` is sent again and again. */
+  const lifetimeOf = async (socket: Socket, drip: string | null): Promise<number> => {
+    const startedAt = Date.now();
+    const timer = drip === null ? undefined : setInterval(() => socket.write(drip), 50);
+    const closed = await new Promise<boolean>((resolve) => {
+      socket.resume();
+      socket.once('close', () => resolve(true));
+      socket.once('end', () => resolve(true));
+      setTimeout(() => resolve(false), limitMs + slackMs).unref();
+    });
+    clearInterval(timer);
+    socket.destroy();
+    expect(closed).toBe(true);
+    return Date.now() - startedAt;
+  };
+
+  const tunnel = () =>
+    mustOpen({
+      proxyPort: rig.proxyPort,
+      target: rig.authorityOf(),
+      key,
+      serverName: 'a.test',
+      ca: rig.service.authorityPem,
+    });
+  const connectHead = () =>
+    `CONNECT ${rig.authorityOf()} HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nProxy-Authorization: ${basic('x', key)}\r\n`;
+  const requestHead = () => `POST /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n`;
+
+  it('before its first byte is let go', async () => {
+    await lifetimeOf(await connectTo(rig.proxyPort), null);
+  });
+
+  it('in the head of its CONNECT is let go, also where it drips', async () => {
+    const socket = await connectTo(rig.proxyPort);
+    socket.write(connectHead());
+    await lifetimeOf(socket, 'X-Drip: 1\r\n');
+  });
+
+  it('after its CONNECT, before the TLS handshake, is let go', async () => {
+    const socket = await connectTo(rig.proxyPort);
+    socket.write(`${connectHead()}\r\n`);
+    await lifetimeOf(socket, null);
+  });
+
+  it('in the middle of the TLS handshake is let go', async () => {
+    const socket = await connectTo(rig.proxyPort);
+    socket.write(`${connectHead()}\r\n`);
+    await new Promise((resolve) => socket.once('data', resolve));
+    socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]));
+    await lifetimeOf(socket, '\0');
+  });
+
+  it('after the handshake, before a request, is let go', async () => {
+    await lifetimeOf((await tunnel()).socket, null);
+  });
+
+  it('in the head of a request inside the tunnel is let go, also where it drips', async () => {
+    const { socket } = await tunnel();
+    socket.write(requestHead());
+    await lifetimeOf(socket, 'X-Drip: 1\r\n');
+  });
+
+  it('in the head of its second request is let go', async () => {
+    const { socket, reader } = await tunnel();
+    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    expect((await reader.next()).status).toBe(200);
+    socket.write('GET /p');
+    await lifetimeOf(socket, 'q');
+  });
+
+  it('in the body of a request is let go', async () => {
+    const { socket } = await tunnel();
+    socket.write(`${requestHead()}Content-Length: 100\r\n\r\nhello`);
+    await lifetimeOf(socket, null);
+  });
+
+  it('between two requests is let go', async () => {
+    const { socket, reader } = await tunnel();
+    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    expect((await reader.next()).status).toBe(200);
+    await lifetimeOf(socket, null);
+  });
+
+  it('that does not read its answer is let go', async () => {
+    rig.sink().answer = (_, res) => {
+      res.on('error', () => {});
+      const chunk = Buffer.alloc(1_048_576);
+      const pump = (): void => {
+        while (!res.destroyed && res.write(chunk));
+        res.once('drain', pump);
+      };
+      pump();
+    };
+    const { socket } = await tunnel();
+    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    socket.pause();
+    const before = rig.service.proxy!.connections();
+    const startedAt = Date.now();
+    while (rig.service.proxy!.connections() >= before && Date.now() - startedAt < 10_000)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    socket.destroy();
+    rig.sink().answer = (_, res) => {
+      res.end('ok');
+    };
+    expect(rig.service.proxy!.connections()).toBeLessThan(before);
+  });
+
+  it('is told so where it is the upstream that does not answer', async () => {
+    rig.sink().answer = () => {};
+    const { socket, reader } = await tunnel();
+    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    const answer = await reader.next();
+    socket.destroy();
+    rig.sink().answer = (_, res) => {
+      res.end('ok');
+    };
+    expect([answer.status, answer.headers['x-alter-error']]).toEqual([504, 'upstream_timeout']);
+  });
+
+  it('does not keep others waiting, and leaves nothing behind', async () => {
+    const idle = await Promise.all(Array.from({ length: 200 }, () => connectTo(rig.proxyPort)));
+    const { socket, reader } = await tunnel();
+    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    expect((await reader.next()).status).toBe(200);
+    socket.destroy();
+    const startedAt = Date.now();
+    while (rig.service.proxy!.connections() > 0 && Date.now() - startedAt < 10_000)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const each of idle) each.destroy();
+    expect(rig.service.proxy!.connections()).toBe(0);
+  });
+});

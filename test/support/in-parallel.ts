@@ -1,0 +1,22 @@
+/** Runs the work over all items, `width` at a time, and throws the first failure. */
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}
+
+/** Asks again until the answer is true; fails after `withinMs`. */
+export async function eventually(question: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await question())) {
+    if (Date.now() > deadline) throw new Error(`did not become true within ${withinMs} ms: ${question.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
