@@ -39,7 +39,7 @@ export type StoreLocation =
   /** `redis://` or `rediss://`, with the ACL user and password in it. */
   | { readonly kind: 'redis'; readonly url: string };
 
-const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 const maxTimeoutMs = 24 * 60 * 60 * 1000;
 
 const general = {

@@ -2,8 +2,11 @@ import type { ErrorCode, PolicyError } from './errors.ts';
 import { type Grant, grantStatus } from './grant.ts';
 import { matchesHost, parseHostPattern } from './host-pattern.ts';
 import { formatAuthority, type Origin } from './origin.ts';
+import type { RateDemand } from './rate.ts';
 import { type Caller, keyStatus } from './runtime-key.ts';
 import type { Secret } from './secret.ts';
+
+export type { RateDemand } from './rate.ts';
 
 /** What policy sees of a request. Nothing else of it may decide. */
 export interface EgressRequest {
@@ -13,13 +16,6 @@ export interface EgressRequest {
   /** The path as sent, without the query. */
   readonly path: string;
   readonly clientAddress: string;
-}
-
-/** A limit that is taken from the store in the same step in which the decision is recorded. */
-export interface RateDemand {
-  readonly bucket: string;
-  readonly requests: number;
-  readonly perSeconds: number;
 }
 
 class GrantedPermit {

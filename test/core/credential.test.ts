@@ -126,7 +126,7 @@ describe('what can stand in a header', () => {
   });
 
   it('is decided in linear time', () => {
-    const started = performance.now();
+    const started = process.cpuUsage().user; // other processes of the machine don't count
     for (const value of [
       `${'a '.repeat(500_000)}`,
       ' '.repeat(1_000_000),
@@ -134,6 +134,6 @@ describe('what can stand in a header', () => {
       `a${'\t'.repeat(1_000_000)}`,
     ])
       expect(isInjectable(value)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect((process.cpuUsage().user - started) / 1_000).toBeLessThan(500);
   });
 });

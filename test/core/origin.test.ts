@@ -272,7 +272,7 @@ describe('the host corpus', () => {
 });
 
 describe('the properties of a host', () => {
-  const runs = Number(process.env.FC_RUNS ?? 10_000);
+  const runs = Number(process.env.FC_RUNS ?? 3_000);
   const piece = fc.oneof(
     fc.constantFrom(...accepted.map(([text]) => text), ...refused),
     fc.constantFrom(
