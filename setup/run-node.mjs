@@ -5,6 +5,13 @@ const passedOn = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'];
 const fromTerminal = ['SIGINT', 'SIGQUIT'];
 
 /**
+ * npm runs a script in a shell, and a signal to npm ends that shell but nothing below it. The server would go on without
+ * anybody who knows of it, on the ports that the next start needs.
+ */
+const npmShell = process.ppid;
+const orphanCheckMs = 250;
+
+/**
  * Runs this Node on our own stdin, stdout and stderr and passes signals on. Returns how it ended: an exit code, or the
  * name of the signal that ended it.
  *
@@ -20,8 +27,13 @@ export function runNode(node, words) {
         if (!(process.stdin.isTTY && fromTerminal.includes(signal))) child.kill(signal);
       });
     }
+    const orphanCheck = setInterval(() => {
+      if (process.ppid !== npmShell) child.kill('SIGTERM');
+    }, orphanCheckMs);
+    if (process.env.npm_lifecycle_event === undefined) clearInterval(orphanCheck);
     child.once('error', reject);
     child.once('exit', (code, signal) => {
+      clearInterval(orphanCheck);
       for (const passed of passedOn) process.removeAllListeners(passed);
       resolve(code ?? signal);
     });
