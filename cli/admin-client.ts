@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type ErrorCode, errorTable, type Problem } from '../core/errors.ts';
 import { findToken } from '../core/token.ts';
-import { exitCodes, Failure, usageFailure } from './failure.ts';
+import { exitCodes, Failure, systemCodeOf, usageFailure } from './failure.ts';
 import type { JsonObject } from './present.ts';
 
 const maxAnswerBytes = 16 * 1024 * 1024;
@@ -162,7 +162,7 @@ export class AdminClient {
 
   #unreachable(error: unknown): Failure {
     const { origin } = this.#access.url;
-    const isTimeout = error instanceof Error && error.name === 'AbortError';
+    const isTimeout = systemCodeOf(error) === 'ABORT_ERR';
     const why = isTimeout ? `no answer within ${this.#access.timeoutMs / 1000} s` : describeConnection(error);
     return new Failure({
       exit: exitCodes.unreachable,
@@ -271,7 +271,7 @@ function exitOfStatus(status: number): number | undefined {
 }
 
 function describeConnection(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = systemCodeOf(error);
   switch (code) {
     case 'ECONNREFUSED':
       return 'connection refused';
@@ -280,7 +280,7 @@ function describeConnection(error: unknown): string {
       return 'the name is not known';
     case 'ECONNRESET':
       return 'the connection was cut';
-    case '':
+    case null:
       return 'the connection failed';
     default:
       return code;

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { AdminClient, isObject, parseAccessToken, parseAdminUrl, pathPart } from './admin-client.ts';
 import { findVariable } from './environment.ts';
-import { exitCodes, Failure, usageFailure } from './failure.ts';
+import { exitCodes, Failure, systemCodeOf, usageFailure } from './failure.ts';
 import {
   type FieldColumn,
   type JsonObject,
@@ -192,7 +192,7 @@ function presentation(flags: OutputChoice, format: 'table' | 'json'): Presentati
 
 /** One line that names the input, in place of oclif's paragraphs. */
 function explainParseError(error: Error, takesCredential: boolean): Error {
-  if (error instanceof Failure || !('oclif' in error) || ('code' in error && error.code === 'EEXIT')) return error;
+  if (error instanceof Failure || !('oclif' in error) || systemCodeOf(error) === 'EEXIT') return error;
   const hint = 'Add --help to see what the command takes.';
   if ('flags' in error && Array.isArray(error.flags)) {
     // What stands behind an = may be a credential, given with a mistyped flag.

@@ -60,7 +60,7 @@ export function describeFailure(error: unknown): Failure | null {
   if (!(error instanceof Error))
     return new Failure({ exit: exitCodes.error, code: 'internal_error', detail: String(error) });
   const oclif = 'oclif' in error ? (error.oclif as { readonly exit?: number | false } | undefined) : undefined;
-  if ('code' in error && error.code === 'EEXIT') return null;
+  if (systemCodeOf(error) === 'EEXIT') return null;
   const unknown = /^command (.*) not found\.?$/is.exec(error.message);
   if (unknown !== null) {
     const words = unknown[1]!.replaceAll(':', ' ');
@@ -80,6 +80,12 @@ export function describeFailure(error: unknown): Failure | null {
     code: oclif === undefined ? 'internal_error' : 'usage',
     detail: error.message,
   });
+}
+
+/** `ENOENT` and the like, of an error of Node's; null where it has none. */
+export function systemCodeOf(error: unknown): string | null {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  return typeof code === 'string' ? code : null;
 }
 
 /** The two lines that go to stderr: `Error: …` and, where there is one, `Hint: …`. */

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { isObject } from './admin-client.ts';
-import { exitCodes, Failure, usageFailure } from './failure.ts';
+import { exitCodes, Failure, systemCodeOf, usageFailure } from './failure.ts';
 import type { JsonObject } from './present.ts';
 
 const maxFileBytes = 256 * 1024;
@@ -21,13 +21,20 @@ export function readTextFile(path: string, input: string): string {
   try {
     const { size } = fstatSync(descriptor);
     if (size > maxFileBytes) throw usageFailure(`${input}: ${path} is larger than ${maxFileBytes / 1024} KiB.`);
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(descriptor));
+    return decode(readFileSync(descriptor), path, input);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    if (error instanceof TypeError) throw usageFailure(`${input}: ${path} is not text in UTF-8.`);
     throw fileFailure(path, input, error);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function decode(bytes: Uint8Array, path: string, input: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw usageFailure(`${input}: ${path} is not text in UTF-8.`);
   }
 }
 
@@ -53,7 +60,7 @@ export function parseJsonText(text: string, input: string): unknown {
 }
 
 function fileFailure(path: string, input: string, error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
+  const code = systemCodeOf(error);
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new Failure({
       exit: exitCodes.notFound,

@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { exitCodes, Failure } from './failure.ts';
+import { dirname, join } from 'node:path';
+import { exitCodes, Failure, systemCodeOf } from './failure.ts';
 
 const pemBlock = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
@@ -72,7 +72,8 @@ export function storeFile(of: {
 export function privateDirectory(directories: readonly string[]): string {
   const found = directories.find((directory) => {
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makeDirectory(dirname(directory));
+      makeDirectory(directory);
       const stats = lstatSync(directory);
       return stats.isDirectory() && stats.uid === (process.getuid?.() ?? stats.uid) && (stats.mode & 0o022) === 0;
     } catch {
@@ -86,6 +87,15 @@ export function privateDirectory(directories: readonly string[]): string {
     detail: `The CA bundle can't be stored: none of ${directories.join(', ')} can be made, or it belongs to somebody else.`,
     hint: 'Set XDG_CACHE_HOME to a directory of yours.',
   });
+}
+
+/** One level: `recursive` would make a home that does not exist, and never returns where the kernel refuses names, as in /proc. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 function findFile(path: string): Buffer | null {

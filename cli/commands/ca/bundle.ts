@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../base-command.ts';
-import { exitCodes, Failure } from '../../failure.ts';
+import { exitCodes, Failure, systemCodeOf } from '../../failure.ts';
 import { formatTrustBundle, systemRoots } from '../../trust-bundle.ts';
 import { authorityFlags, readAuthority } from '../../workload-flags.ts';
 
@@ -29,7 +29,7 @@ export default class CaBundle extends BaseCommand {
     try {
       writeFileSync(flags.out, bundle, { mode: 0o644 });
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+      const code = systemCodeOf(error) ?? 'error';
       throw new Failure({
         exit: exitCodes.error,
         code: 'file_unwritable',
