@@ -109,17 +109,15 @@ function withEcho(config: Config, echo: EchoUpstream): Config {
 
 function announce(config: Config, service: Service, echo: EchoUpstream | null, role: Role): void {
   const directory = dataDirectory(config);
+  const proxyUrl = service.proxy === null ? null : `http://${authorityOf(service.proxy.address)}`;
   writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
   if (service.first !== null && service.adminUrl !== null) {
     const { appId, pat } = service.first;
-    writeWhole(
-      join(directory, 'operator.env'),
-      `export ALTER_ADMIN_URL=${service.adminUrl} ALTER_PAT=${pat} ALTER_APP_ID=${appId}\n`,
-      0o600,
-    );
+    const env = [`export ALTER_ADMIN_URL=${service.adminUrl} ALTER_PAT=${pat} ALTER_APP_ID=${appId}`];
+    if (proxyUrl !== null) env.push(`export ALTER_PROXY_URL=${proxyUrl}`); // for `alter run` and `alter env`
+    writeWhole(join(directory, 'operator.env'), `${env.join('\n')}\n`, 0o600);
   }
   const lines: string[] = [];
-  const proxyUrl = service.proxy === null ? null : `http://${authorityOf(service.proxy.address)}`;
   if (proxyUrl !== null) lines.push(`proxy  ${proxyUrl}`);
   if (service.adminUrl !== null) lines.push(`admin  ${service.adminUrl}`);
   lines.push(`ops    http://${authorityOf(service.ops)} (/livez /readyz /metrics)`);

@@ -5,6 +5,7 @@ import { type AuthorityMaterial, createAuthority, openAuthority } from '../certs
 import { LeafCache } from '../certs/leaf-cache.ts';
 import { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
+import { AlterError } from '../core/errors.ts';
 import { type RunningProxy, startProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
 import { AuditFile } from '../telemetry/audit-file.ts';
@@ -93,7 +94,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
     let adminUrl: string | null = null;
     if (role !== 'proxy') {
-      const admin = await startAdmin({
+      const starting = startAdmin({
         listen: config.adminListen,
         vault,
         audit: auditLog,
@@ -104,6 +105,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
       });
+      const admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
       undo.push(() => admin.close());
       listeners.push(addressOf(admin.url));
       adminUrl = admin.url;
@@ -123,7 +125,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         },
       });
       undo.push(() => model.close());
-      proxy = await startProxy({
+      const starting = startProxy({
         config,
         model,
         auditLog,
@@ -136,6 +138,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ownListeners: () => listeners,
         ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
       });
+      proxy = await orSayWhichListener('ALTER_PROXY_LISTEN', config.proxyListen, starting);
       const running = proxy;
       undo.push(() => running.close());
     }
@@ -167,4 +170,19 @@ async function findAuthority(config: Config, vault: Vault, clock: () => number):
 function addressOf(url: string): ListenAddress {
   const { hostname: host, port } = new URL(url);
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+}
+
+/** A listener that can't be had is the configuration's fault, and is named. Throws `config_invalid`. */
+async function orSayWhichListener<T>(setting: string, { host, port }: ListenAddress, starting: Promise<T>): Promise<T> {
+  try {
+    return await starting;
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === undefined || !['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND'].includes(code)) throw cause;
+    const why = code === 'EADDRINUSE' ? 'is taken by another program' : `can't be listened on (${code})`;
+    throw new AlterError('config_invalid', {
+      problems: [{ field: setting, message: `${host}:${port} ${why}` }],
+      cause,
+    });
+  }
 }
