@@ -29,8 +29,8 @@ export async function confirmByName(of: {
 }
 
 /** For what can be repaired: y or n, or `--yes`. Throws with exit code 1 on "no", and 2 where nobody can be asked. */
-export async function confirmYes(of: { readonly act: string; readonly yes: boolean }): Promise<void> {
-  if (of.yes) return;
+export async function confirmYes(of: { readonly act: string; readonly yes: boolean | undefined }): Promise<void> {
+  if (of.yes === true) return;
   if (!canAsk())
     throw usageFailure('--yes is missing: this needs a confirmation, and there is no terminal to ask at.', 'Add --yes');
   const answer = (await ask(`${printable(of.act)} Go on? [y/N] `)).trim().toLowerCase();

@@ -61,20 +61,6 @@ export function describeFailure(error: unknown): Failure | null {
     return new Failure({ exit: exitCodes.error, code: 'internal_error', detail: String(error) });
   const oclif = 'oclif' in error ? (error.oclif as { readonly exit?: number | false } | undefined) : undefined;
   if (systemCodeOf(error) === 'EEXIT') return null;
-  const unknown = /^command (.*) not found\.?$/is.exec(error.message);
-  if (unknown !== null) {
-    const words = unknown[1]!.replaceAll(':', ' ');
-    if (words.startsWith('-'))
-      return usageFailure(
-        `${words.replace(/=.*$/s, '')} stands before the command.`,
-        'Flags go behind it: alter keys list --app NAME',
-      );
-    const parent = words.split(' ').slice(0, -1).join(' ');
-    return usageFailure(
-      `There is no command \`alter ${words}\`.`,
-      `\`alter ${parent === '' ? '' : `${parent} `}--help\` lists what there is.`,
-    );
-  }
   return new Failure({
     exit: oclif === undefined ? exitCodes.error : exitCodes.usage,
     code: oclif === undefined ? 'internal_error' : 'usage',

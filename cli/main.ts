@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { run, settings } from '@oclif/core';
+import { commands } from './commands.ts';
 import { type Environment, provideEnvironment } from './environment.ts';
 import { describeFailure, formatFailure, formatFailureJson } from './failure.ts';
+import { findCommand } from './find-command.ts';
 import { outputFormats } from './present.ts';
 
 /** Runs one command line. Never rejects: what goes wrong is told on stderr and becomes the exit code. */
@@ -13,7 +15,9 @@ export async function main(argv: readonly string[], environment: Environment): P
   });
   settings.enableAutoTranspile = false; // with NODE_ENV=test or development oclif would look for ts-node
   try {
-    await run(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], loadOptions());
+    const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
+    const found = findCommand(words, Object.keys(commands));
+    await run(found === null ? words : [found.id, ...found.rest], loadOptions());
   } catch (error) {
     const failure = describeFailure(error);
     if (failure === null) return;

@@ -31,7 +31,7 @@ export default class Serve extends BaseCommand {
     process.exitCode = await serve({
       role: flags.role,
       config: flags.config,
-      withEcho: flags['with-echo'],
+      withEcho: flags['with-echo'] === true,
       env: getEnvironment(),
     });
   }

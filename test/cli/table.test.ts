@@ -25,7 +25,7 @@ describe('a table', () => {
 
   it('shortens what is long and keeps ids whole as long as it can', () => {
     expect(formatTable(columns, rows, 45)).toContain('0190f3c2-7c1e  a name   api.example.com, api…\n');
-    expect(formatTable(columns, rows, 28)).toContain('0190f3c2-7c1e ');
+    expect(formatTable(columns, rows, 29)).toContain('0190f3c2-7c1e ');
     expect(formatTable(columns, rows, 24)).toContain('…');
   });
 

@@ -32,9 +32,10 @@ export default class ManagedSecretsSetAllowedHosts extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ManagedSecretsSetAllowedHosts);
-    if (flags.clear === (flags.host !== undefined))
+    const isCleared = flags.clear === true; // undefined where it is not given
+    if (isCleared === (flags.host !== undefined))
       throw usageFailure(
-        flags.clear ? '--host and --clear exclude each other.' : '--host is missing.',
+        isCleared ? '--host and --clear exclude each other.' : '--host is missing.',
         'Give --host H, or --clear to allow none.',
       );
     const hosts = flags.host === undefined ? [] : splitList(flags.host, '--host');
