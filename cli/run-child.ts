@@ -20,7 +20,7 @@ export function runChild(
   environment: Record<string, string>,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, words, { env: environment, stdio: 'inherit' });
+    // Before the child is there: a signal that arrives while it starts would end us and leave it behind.
     const listeners = passedOn.map((signal) => {
       const listener = () => {
         if (!(process.stdin.isTTY && fromTerminal.includes(signal))) child.kill(signal);
@@ -28,6 +28,7 @@ export function runChild(
       process.on(signal, listener);
       return () => process.off(signal, listener);
     });
+    const child = spawn(command, words, { env: environment, stdio: 'inherit' });
     const finish = () => {
       for (const remove of listeners) remove();
     };
