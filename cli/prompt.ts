@@ -14,17 +14,17 @@ export function ask(question: string): Promise<string> {
 
 /** As {@link ask}, but what is typed is not shown. */
 export async function askHidden(question: string): Promise<string> {
-  process.stderr.write(question);
-  // The terminal echoes nothing while readline holds it in raw mode, and what readline itself would echo goes nowhere.
+  // What readline would echo goes nowhere; the terminal itself echoes nothing while readline holds it in raw mode.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   try {
-    return await read('', nowhere);
+    return await read('', nowhere, () => process.stderr.write(question));
   } finally {
     process.stderr.write('\n');
   }
 }
 
-function read(question: string, output: NodeJS.WritableStream): Promise<string> {
+/** `onRawMode` is called when the terminal has stopped to echo: who reads the question may answer it at once. */
+function read(question: string, output: NodeJS.WritableStream, onRawMode: () => void = () => {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
     const leave = () => {
@@ -33,6 +33,7 @@ function read(question: string, output: NodeJS.WritableStream): Promise<string> 
     };
     lines.once('SIGINT', leave);
     lines.once('close', leave); // Ctrl-D; after an answer this rejects a settled promise, which does nothing
+    onRawMode();
     lines.question(question, (answer) => {
       resolve(answer);
       lines.close();
