@@ -94,6 +94,50 @@ const general = {
     parse: parseHostNames,
     doc: 'Host names, joined by commas, under which the admin API may be called besides its own address. Any other `Host` is refused, which stops DNS rebinding.',
   }),
+  proxyTlsCert: setting({
+    name: 'ALTER_PROXY_TLS_CERT',
+    default: null,
+    parse: parseCertificates,
+    doc: 'PEM certificate, and behind it its chain, with which the proxy speaks TLS to workloads (`https://` in their proxy URL). Together with `ALTER_PROXY_TLS_KEY`, or not at all. As files (`…_FILE`), this, its key and the client authorities are read again on SIGHUP and every 30 s; new connections get what is there then.',
+  }),
+  proxyTlsKey: setting({
+    name: 'ALTER_PROXY_TLS_KEY',
+    default: null,
+    parse: parsePrivateKey,
+    doc: 'PEM private key of `ALTER_PROXY_TLS_CERT`, unencrypted.',
+    secret: true,
+  }),
+  proxyTlsClientCa: setting({
+    name: 'ALTER_PROXY_TLS_CLIENT_CA',
+    default: null,
+    parse: parseCertificates,
+    doc: 'PEM certificates of authorities. Where given, a workload must show a certificate of one of them before the proxy reads anything; its key is asked for all the same.',
+  }),
+  adminTlsCert: setting({
+    name: 'ALTER_ADMIN_TLS_CERT',
+    default: null,
+    parse: parseCertificates,
+    doc: 'The same for the admin API, together with `ALTER_ADMIN_TLS_KEY`.',
+  }),
+  adminTlsKey: setting({
+    name: 'ALTER_ADMIN_TLS_KEY',
+    default: null,
+    parse: parsePrivateKey,
+    doc: 'PEM private key of `ALTER_ADMIN_TLS_CERT`, unencrypted.',
+    secret: true,
+  }),
+  proxyProtocolFrom: setting({
+    name: 'ALTER_PROXY_PROTOCOL_FROM',
+    default: '',
+    parse: parseCidrs,
+    doc: 'Address ranges, joined by commas, of load balancers that begin each connection to the proxy with a PROXY protocol header (version 1 or 2). From them the header is a must; from anybody else it is no HTTP.',
+  }),
+  forwardedForFrom: setting({
+    name: 'ALTER_FORWARDED_FOR_FROM',
+    default: '',
+    parse: parseCidrs,
+    doc: 'Address ranges, joined by commas, of proxies in front whose `X-Forwarded-For` is believed, on a CONNECT and on a request in absolute form: the client is the rightmost address that is in none of these ranges. From anybody else the header means nothing.',
+  }),
   egressMode: setting({
     name: 'ALTER_EGRESS_MODE',
     default: 'tunnel',
@@ -136,6 +180,12 @@ const general = {
     parse: parsePath,
     doc: 'A file to which every audit event is appended as one line of JSON, in addition to the store. This is the path itself, never a file that holds one.',
   }),
+  workers: setting({
+    name: 'ALTER_WORKERS',
+    default: '1',
+    parse: parseWorkers,
+    doc: 'Processes that share the port of the proxy; `auto`: one for each processor. With `1` everything runs in one process.',
+  }),
   logLevel: setting({
     name: 'ALTER_LOG_LEVEL',
     default: 'info',
@@ -161,13 +211,19 @@ const limits = {
     name: 'ALTER_MAX_CONNECTIONS',
     default: '10000',
     parse: integer({ min: 1, max: 1_000_000 }),
-    doc: 'Connections from workloads that one process holds at a time.',
+    doc: 'Connections from workloads that one process holds at a time. Fewer where the limit of open files (`ulimit -n`) does not allow two for each.',
   }),
   maxConnectionsPerKey: setting({
     name: 'ALTER_MAX_CONNECTIONS_PER_KEY',
     default: '1000',
     parse: integer({ min: 1, max: 1_000_000 }),
     doc: 'Of these, connections of one key.',
+  }),
+  maxKeyFailuresPerMinute: setting({
+    name: 'ALTER_MAX_KEY_FAILURES_PER_MINUTE',
+    default: '20',
+    parse: integer({ min: 1, max: 1_000_000 }),
+    doc: 'Keys that are wrong, from one address (of IPv6: one /64), until it is answered 429 unseen. Callers there whose key was right lately go on.',
   }),
   maxUpstreamConnectionsPerPool: setting({
     name: 'ALTER_MAX_UPSTREAM_CONNECTIONS_PER_POOL',
@@ -298,6 +354,25 @@ function* checkTogether(config: Config): Iterable<Problem> {
     yield { field: 'ALTER_CA_CERT', message: 'must be given together with ALTER_CA_KEY' };
   if (caCert !== null && caKey !== null && !new X509Certificate(caCert).checkPrivateKey(createPrivateKey(caKey)))
     yield { field: 'ALTER_CA_KEY', message: 'is not the key of ALTER_CA_CERT' };
+  for (const [certificateKey, keyKey] of [
+    ['proxyTlsCert', 'proxyTlsKey'],
+    ['adminTlsCert', 'adminTlsKey'],
+  ] as const) {
+    const [certificate, key] = [config[certificateKey], config[keyKey]];
+    const [certificateName, keyName] = [general[certificateKey].name, general[keyKey].name];
+    if (certificate !== null && key === null)
+      yield { field: keyName, message: `must be given together with ${certificateName}` };
+    if (key !== null && certificate === null)
+      yield { field: certificateName, message: `must be given together with ${keyName}` };
+    if (
+      certificate !== null &&
+      key !== null &&
+      !new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))
+    )
+      yield { field: keyName, message: `is not the key of ${certificateName}` };
+  }
+  if (config.proxyTlsClientCa !== null && config.proxyTlsCert === null)
+    yield { field: 'ALTER_PROXY_TLS_CLIENT_CA', message: 'needs ALTER_PROXY_TLS_CERT' };
   const taken = new Map<string, string>();
   for (const key of ['proxyListen', 'adminListen', 'opsListen'] as const) {
     const listen = config[key] as ListenAddress | null;
@@ -310,7 +385,7 @@ function* checkTogether(config: Config): Iterable<Problem> {
 }
 
 /** A configuration that is printed by accident shows no key and no password of a store. */
-function hideSecrets(config: Config): Config {
+export function hideSecrets(config: Config): Config {
   const shown = (): Record<string, unknown> => {
     const copy: Record<string, unknown> = { ...config };
     for (const [key, one] of Object.entries(general)) if (one.secret && copy[key] !== null) copy[key] = '[secret]';
@@ -414,6 +489,19 @@ function parseAddressRanges(text: string): Parsed<readonly AddressRange[]> {
     ranges.push(range);
   }
   return { value: ranges };
+}
+
+/** Ranges of peers: a port would be that of the peer, which says nothing. */
+function parseCidrs(text: string): Parsed<readonly AddressRange[]> {
+  const parsed = parseAddressRanges(text);
+  if ('value' in parsed && parsed.value.every((range) => range.port === null)) return parsed;
+  return { problem: `${quote(text)} must be address ranges such as 10.0.0.0/8 or fd00::/8, joined by commas` };
+}
+
+function parseWorkers(text: string): Parsed<number | 'auto'> {
+  if (text === 'auto') return { value: text };
+  const parsed = integer({ min: 1, max: 256 })(text);
+  return 'value' in parsed ? parsed : { problem: `${parsed.problem}; or auto` };
 }
 
 function parseHostsTable(text: string): Parsed<ReadonlyMap<string, string>> {

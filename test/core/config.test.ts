@@ -65,6 +65,13 @@ describe('a configuration', () => {
       adminListen: { host: '127.0.0.1', port: 4180 },
       opsListen: { host: '127.0.0.1', port: 9464 },
       adminHosts: [],
+      proxyTlsCert: null,
+      proxyTlsKey: null,
+      proxyTlsClientCa: null,
+      adminTlsCert: null,
+      adminTlsKey: null,
+      proxyProtocolFrom: [],
+      forwardedForFrom: [],
       egressMode: 'tunnel',
       allowAddresses: [],
       hosts: new Map(),
@@ -72,12 +79,14 @@ describe('a configuration', () => {
       maxStalenessMs: 5_000,
       audit: 'strict',
       auditFile: null,
+      workers: 1,
       logLevel: 'info',
       limits: {
         maxHeaderBytes: 16_384,
         maxHeaders: 100,
         maxConnections: 10_000,
         maxConnectionsPerKey: 1_000,
+        maxKeyFailuresPerMinute: 20,
         maxUpstreamConnectionsPerPool: 64,
       },
       timeouts: {
@@ -139,6 +148,23 @@ describe('a configuration', () => {
     ['ALTER_MAX_STALENESS', '250ms', (config) => config.maxStalenessMs, 250],
     ['ALTER_AUDIT', 'buffered', (config) => config.audit, 'buffered'],
     ['ALTER_AUDIT_FILE', '/var/log/audit.jsonl', (config) => config.auditFile, '/var/log/audit.jsonl'],
+    ['ALTER_WORKERS', 'auto', (config) => config.workers, 'auto'],
+    ['ALTER_WORKERS', '4', (config) => config.workers, 4],
+    [
+      'ALTER_PROXY_PROTOCOL_FROM',
+      '10.0.0.0/8, fd00::/8',
+      (config) => config.proxyProtocolFrom,
+      [
+        { address: '10.0.0.0', prefix: 8, family: 'ipv4', port: null },
+        { address: 'fd00::', prefix: 8, family: 'ipv6', port: null },
+      ],
+    ],
+    [
+      'ALTER_FORWARDED_FOR_FROM',
+      '192.0.2.1',
+      (config) => config.forwardedForFrom,
+      [{ address: '192.0.2.1', prefix: 32, family: 'ipv4', port: null }],
+    ],
     ['ALTER_LOG_LEVEL', 'silent', (config) => config.logLevel, 'silent'],
     ['ALTER_MAX_HEADERS', '2000', (config) => config.limits.maxHeaders, 2_000],
     ['ALTER_RESPONSE_TIMEOUT', '1h', (config) => config.timeouts.responseMs, 3_600_000],
@@ -220,6 +246,11 @@ describe('a configuration', () => {
     ...['', '5', '5 s', '-1s', '31s', '1m', '1.5s', '5S', 's', '1d', 'Infinity', '99999999999999s'].map(
       (text): [string, string] => ['ALTER_MAX_STALENESS', text],
     ),
+    ...['', '0', '257', 'AUTO', '1.5', '-1'].map((text): [string, string] => ['ALTER_WORKERS', text]),
+    ...['10.0.0.0/8:80', '127.0.0.1:1', 'localhost', '*', 'all'].flatMap((text): [string, string][] => [
+      ['ALTER_PROXY_PROTOCOL_FROM', text],
+      ['ALTER_FORWARDED_FOR_FROM', text],
+    ]),
     ...['', 'on', 'none', 'STRICT'].map((text): [string, string] => ['ALTER_AUDIT', text]),
     ...['', '\0'].map((text): [string, string] => ['ALTER_AUDIT_FILE', text]),
     ...['', 'verbose', '30'].map((text): [string, string] => ['ALTER_LOG_LEVEL', text]),
@@ -278,6 +309,20 @@ describe('a configuration', () => {
     expect(Object.keys(problemsOf({ ALTER_CA_CERT: authority, ALTER_CA_KEY: 'x' }))).toEqual(['ALTER_CA_KEY']);
     const ed25519 = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
     expect(problemsOf({ ALTER_CA_CERT: authority, ALTER_CA_KEY: String(ed25519) }).ALTER_CA_KEY).toContain('P-256');
+  });
+
+  it.each(['PROXY', 'ADMIN'])('needs both halves of the certificate of the %s listener', (listener) => {
+    const [cert, key] = [`ALTER_${listener}_TLS_CERT`, `ALTER_${listener}_TLS_KEY`] as const;
+    expect(problemsOf({ [cert]: authority, [key]: authorityKey })).toEqual({});
+    expect(Object.keys(problemsOf({ [cert]: authority }))).toEqual([key]);
+    expect(Object.keys(problemsOf({ [key]: authorityKey }))).toEqual([cert]);
+    expect(problemsOf({ [cert]: leaf, [key]: authorityKey })).toEqual({ [key]: `is not the key of ${cert}` });
+  });
+
+  it('asks workloads for certificates only where it has one itself', () => {
+    expect(problemsOf({ ALTER_PROXY_TLS_CLIENT_CA: authority })).toEqual({
+      ALTER_PROXY_TLS_CLIENT_CA: 'needs ALTER_PROXY_TLS_CERT',
+    });
   });
 
   it('does not put two listeners on one address', () => {
