@@ -109,18 +109,15 @@ export class AuditLane {
   /** Resolves with the verdicts of all rates, in order. */
   async #append(batch: readonly PendingEvent[]): Promise<RateVerdict[]> {
     const { store, keys } = this.#of;
-    const entries: AuditEntry[] = [];
-    let head = this.#head;
-    for (const { event } of batch) {
-      const bound = auditContext({ writer: this.#writer, sequence: head.sequence + 1 });
-      const body = keys.sealAudit(bound, Buffer.from(JSON.stringify(event)));
-      head = nextLink(head, body);
-      entries.push({ writer: this.#writer, sequence: head.sequence, hash: head.hash, body });
-    }
+    // One entry for the whole group: it is sealed and chained once, however many requests share it.
+    const bound = auditContext({ writer: this.#writer, sequence: this.#head.sequence + 1 });
+    const body = keys.sealAudit(bound, Buffer.from(JSON.stringify(batch.map(({ event }) => event))));
+    const head = nextLink(this.#head, body);
+    const entry: AuditEntry = { writer: this.#writer, sequence: head.sequence, hash: head.hash, body };
     const takes = batch.flatMap(({ rates }) =>
       rates.map(({ bucket, requests, perSeconds }) => ({ bucket: keys.word('rate', bucket), requests, perSeconds })),
     );
-    const verdicts = await this.#inTime(store.append(keys.space, entries, takes));
+    const verdicts = await this.#inTime(store.append(keys.space, [entry], takes));
     if (verdicts.length !== takes.length) throw new Error('the store answered for other rates than were asked');
     this.#head = head;
     return verdicts;

@@ -5,6 +5,8 @@ import type { SealContext } from './seal.ts';
 import type { Store, StoredAuditEntry } from './store.ts';
 import { asked } from './store-failure.ts';
 
+const entriesPerRead = 200;
+
 export type ReadAuditEvent = AuditEvent & { readonly cursor: string };
 
 export interface AuditPage {
@@ -23,40 +25,76 @@ export class AuditReader {
     this.#keys = of.keys;
   }
 
-  /** `after`: a cursor of an earlier page, exclusive. Throws `state_invalid` where an entry was changed. */
+  /** `after`: the cursor of an event of an earlier page, exclusive. Throws `state_invalid` where an entry was changed. */
   async list(query: {
     readonly after?: string | undefined;
     readonly order: 'ascending' | 'descending';
     readonly limit: number;
   }): Promise<AuditPage> {
-    const { after, order, limit } = query;
-    const entries = await asked(
-      this.#store.readAudit({
-        space: this.#keys.space,
-        order,
-        limit: limit + 1,
-        ...(after === undefined ? {} : { after }),
-      }),
-    );
-    const events = entries.slice(0, limit).map((entry) => ({ ...this.#open(entry), cursor: entry.cursor }));
-    return { events, next: entries.length > limit ? events[events.length - 1]!.cursor : null };
+    const { order, limit } = query;
+    const found: ReadAuditEvent[] = [];
+    let from = query.after === undefined ? null : parseCursor(query.after);
+    let including = true; // of the entry that the cursor points into, the rest is still to come
+    while (found.length <= limit) {
+      const wanted = Math.min(limit + 1 - found.length, entriesPerRead);
+      const entries = await asked(
+        this.#store.readAudit({
+          space: this.#keys.space,
+          order,
+          limit: wanted,
+          ...(from === null ? {} : { after: from.entry, including }),
+        }),
+      );
+      for (const entry of entries) {
+        const behind = from !== null && including && entry.cursor === from.entry ? from.index : null;
+        found.push(...this.#eventsOf(entry, order, behind));
+      }
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < wanted) break;
+      from = { entry: last.cursor, index: 0 };
+      including = false;
+    }
+    const events = found.slice(0, limit);
+    return { events, next: found.length > limit ? (events.at(-1)?.cursor ?? null) : null };
   }
 
-  #open(entry: StoredAuditEntry): AuditEvent {
-    const json = this.#keys.openAudit(auditContext(entry), entry.body);
-    const event = parseJson(json);
-    if (!isAuditEvent(event)) {
+  /** The events of one entry in the order of the page; with `behind`, only those that come after that one. */
+  #eventsOf(entry: StoredAuditEntry, order: 'ascending' | 'descending', behind: number | null): ReadAuditEvent[] {
+    const events = this.#open(entry).map((event, index) => ({ ...event, cursor: `${entry.cursor}.${index}` }));
+    const rest =
+      behind === null
+        ? events
+        : order === 'ascending'
+          ? events.slice(behind + 1)
+          : events.slice(0, Math.max(behind, 0));
+    return order === 'ascending' ? rest : rest.reverse();
+  }
+
+  #open(entry: StoredAuditEntry): readonly AuditEvent[] {
+    const events = parseJson(this.#keys.openAudit(auditContext(entry), entry.body));
+    if (!Array.isArray(events) || !events.every(isAuditEvent)) {
       throw new AlterError('state_invalid', {
-        detail: `The stored audit event ${entry.writer} ${entry.sequence} has not the form of this version.`,
+        detail: `The stored audit entry ${entry.writer} ${entry.sequence} has not the form of this version.`,
       });
     }
-    return event;
+    return events;
   }
 }
 
-/** What an audit event is bound to when it is sealed. */
+/** An event's place: the cursor of its entry, and its index in it. Throws `validation_failed`. */
+function parseCursor(text: string): { readonly entry: string; readonly index: number } {
+  const match = /^([\d-]{1,40})\.(\d{1,6})$/.exec(text);
+  if (match === null) {
+    throw new AlterError('validation_failed', {
+      problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
+    });
+  }
+  return { entry: match[1]!, index: Number(match[2]) };
+}
+
+/** What an audit entry is bound to when it is sealed. */
 export function auditContext(of: { readonly writer: string; readonly sequence: number }): Omit<SealContext, 'space'> {
-  return { type: 'audit-event', id: of.writer, revision: of.sequence };
+  return { type: 'audit-entry', id: of.writer, revision: of.sequence };
 }
 
 const texts = ['id', 'time', 'event', 'app_id'];

@@ -246,7 +246,7 @@ class RedisStore implements Store {
     return waits.map((seconds) => ({ allowed: seconds === 0, retryAfterSeconds: seconds }));
   }
 
-  async readAudit({ space, after, order, limit }: AuditQuery): Promise<StoredAuditEntry[]> {
+  async readAudit({ space, after, including, order, limit }: AuditQuery): Promise<StoredAuditEntry[]> {
     if (after !== undefined && !/^\d{1,15}-\d{1,15}$/.test(after)) {
       throw new AlterError('validation_failed', {
         problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
@@ -254,7 +254,7 @@ class RedisStore implements Store {
     }
     if (limit <= 0) return [];
     const { audit } = this.#keys(space);
-    const from = after === undefined ? null : `(${after}`;
+    const from = after === undefined ? null : `${including ? '' : '('}${after}`;
     const entries = await this.#ask(() =>
       order === 'descending'
         ? this.#connection.xrevrangeBuffer(audit, from ?? '+', '-', 'COUNT', limit)

@@ -367,9 +367,9 @@ class Database {
     return rows.map((row) => ({ type: row.type as string, id: row.id as string }));
   }
 
-  #readAudit({ space, after, order, limit }: AuditQuery): StoredAuditEntry[] {
+  #readAudit({ space, after, including, order, limit }: AuditQuery): StoredAuditEntry[] {
     const descending = order === 'descending';
-    const beyond = after === undefined ? '' : ` AND number ${descending ? '<' : '>'} ?`;
+    const beyond = after === undefined ? '' : ` AND number ${descending ? '<' : '>'}${including ? '=' : ''} ?`;
     const rows = this.#statement(
       `SELECT number, writer, sequence, hash, body FROM audit WHERE space = ?${beyond}
        ORDER BY number ${descending ? 'DESC' : 'ASC'} LIMIT ?`,

@@ -30,7 +30,7 @@ export interface Store {
    */
   append(space: string, entries: readonly AuditEntry[], takes: readonly RateTake[]): Promise<RateVerdict[]>;
 
-  /** Audit entries of a space in the order in which they were appended, or the reverse. `after` is a cursor that an entry carried. */
+  /** Audit entries of a space in the order in which they were appended, or the reverse. `after` is a cursor that an entry carried; with `including`, that entry comes first. */
   readAudit(query: AuditQuery): Promise<StoredAuditEntry[]>;
 
   /**
@@ -109,6 +109,7 @@ export interface StoredAuditEntry extends AuditEntry {
 export interface AuditQuery {
   readonly space: string;
   readonly after?: string;
+  readonly including?: boolean;
   readonly order?: 'ascending' | 'descending';
   readonly limit: number;
 }

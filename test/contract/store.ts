@@ -410,6 +410,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await sequences({ after: all[1]!.cursor })).toEqual([3, 4]);
         expect(await sequences({ after: all[1]!.cursor, order: 'descending' })).toEqual([1]);
         expect(await sequences({ after: all[3]!.cursor })).toEqual([]);
+        expect(await sequences({ after: all[1]!.cursor, including: true })).toEqual([2, 3, 4]);
+        expect(await sequences({ after: all[1]!.cursor, including: true, order: 'descending' })).toEqual([2, 1]);
         expect(await sequences({ limit: 0 })).toEqual([]);
       });
 
