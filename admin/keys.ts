@@ -50,6 +50,8 @@ export const keyRoutes: readonly Route[] = [
         id: token.id,
         appId: app.appId,
         keyType: 'runtime',
+        agentId: null,
+        parentId: null,
         name: body.name,
         scopes: [...new Set<RuntimeScope>(body.scopes)],
         cidr: [...new Set(body.cidr)],

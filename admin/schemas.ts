@@ -207,6 +207,7 @@ const auditEvent = z
     principal_type: word,
     principal_id: word,
     agent_id: word,
+    user_id: word,
     grant_id: word,
     managed_secret_id: word,
     managed_secret_slug: word,

@@ -13,6 +13,8 @@ export interface AuditEvent {
   readonly principal_type?: string | null;
   readonly principal_id?: string | null;
   readonly agent_id?: string | null;
+  /** The end user whose token was shown, or who lent the grant. */
+  readonly user_id?: string | null;
   readonly grant_id?: string | null;
   readonly managed_secret_id?: string | null;
   readonly managed_secret_slug?: string | null;
@@ -47,6 +49,17 @@ export const auditEventNames = [
   'key.minted',
   'key.renamed',
   'key.revoked',
+  'agent.created',
+  'agent.updated',
+  'agent.deprecated',
+  'agent.revoked',
+  'identity_provider.created',
+  'identity_provider.updated',
+  'identity_provider.deleted',
+  'user.created',
+  'group.created',
+  'delegation.created',
+  'delegation.revoked',
   'token.created',
   'token.revoked',
   'record.rejected',

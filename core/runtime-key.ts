@@ -1,4 +1,5 @@
 import type { AddressSet } from './address.ts';
+import type { Agent } from './agent.ts';
 
 export const runtimeScopes = [
   ...(['grants', 'agents', 'keys', 'secrets', 'users', 'audit'] as const).flatMap((resource) =>
@@ -16,6 +17,10 @@ export interface RuntimeKey {
   readonly id: string;
   readonly appId: string;
   readonly keyType: 'runtime' | 'agent' | 'derived';
+  /** Whose key it is, of an agent key; else null. */
+  readonly agentId: string | null;
+  /** The runtime key that a derived key was made from, and lives no longer than; else null. */
+  readonly parentId: string | null;
   readonly name: string;
   readonly scopes: readonly RuntimeScope[];
   /** CIDRs that the client's address must be in; empty: any. */
@@ -39,4 +44,8 @@ export function keyStatus(key: RuntimeKey, now: number): KeyStatus {
 export interface Caller {
   readonly key: RuntimeKey;
   readonly addresses: AddressSet | null;
+  /** Of an agent key; null where the agent is gone. */
+  readonly agent: Agent | null;
+  /** Of a derived key; null where the parent is gone. */
+  readonly parent: Caller | null;
 }

@@ -4,6 +4,7 @@ import type { Passage, Permit, RateDemand } from '../core/evaluate.ts';
 import { issueId } from '../core/id.ts';
 import type { Origin } from '../core/origin.ts';
 import type { Caller } from '../core/runtime-key.ts';
+import type { UserProof } from '../core/user.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { Verdict } from './authorize.ts';
 import type { Outcome } from './forward.ts';
@@ -52,6 +53,12 @@ export class AuditTrail {
   sawCaller(caller: Caller): void {
     this.#appId = caller.key.appId;
     this.#facts.key_id = caller.key.id;
+    this.#facts.agent_id = caller.key.agentId;
+  }
+
+  /** The id that the app has for the user, once it has seen them. */
+  sawUser(proof: UserProof | null): void {
+    if (proof?.kind === 'verified') this.#facts.user_id = proof.user.userId;
   }
 
   /**
@@ -60,8 +67,8 @@ export class AuditTrail {
    */
   async decide(verdict: Verdict): Promise<void> {
     const facts = this.#facts;
-    facts.grant_id = verdict.grant?.id ?? null;
-    facts.principal_type = verdict.grant?.principal.type ?? null;
+    facts.grant_id = verdict.delegation?.id ?? verdict.grant?.id ?? null;
+    Object.assign(facts, principalFacts(verdict));
     facts.managed_secret_id = verdict.secret?.id ?? null;
     facts.managed_secret_slug = verdict.secret?.slug ?? null;
     facts.secret_version = verdict.secret?.version ?? null;
@@ -115,6 +122,25 @@ export class AuditTrail {
 
   #latencyMs(): number {
     return Math.round((performance.now() - this.#startedMs) * 10) / 10;
+  }
+}
+
+/** Whose right was used. Of a delegation that is the user who lends; the agent who borrows stands beside. */
+function principalFacts({ delegation, grant }: Verdict): Pick<Facts, 'principal_type' | 'principal_id' | 'user_id'> {
+  if (delegation !== null)
+    return { principal_type: 'delegation', principal_id: delegation.userId, user_id: delegation.userId };
+  const principal = grant?.principal ?? null;
+  switch (principal?.type) {
+    case undefined:
+      return { principal_type: null };
+    case 'system':
+      return { principal_type: 'system' };
+    case 'user':
+      return { principal_type: 'user', principal_id: principal.appUserId };
+    case 'group':
+      return { principal_type: 'group', principal_id: principal.externalGroupId };
+    case 'agent':
+      return { principal_type: 'agent', principal_id: principal.agentId };
   }
 }
 

@@ -6,10 +6,12 @@ import type { DialRules } from './dial.ts';
 import type { Forwarder } from './forward.ts';
 import type { Reporter } from './report.ts';
 import type { HeadLimits } from './request.ts';
+import type { UserVerifier } from './verify-user.ts';
 
 /** What the stages are given; each takes what it uses. Made once, in `main.ts`. */
 export interface DataPlane {
   readonly model: ReadModel;
+  readonly users: UserVerifier;
   readonly audit: AuditTargets;
   readonly leaves: LeafCache;
   readonly forwarder: Forwarder;

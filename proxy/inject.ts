@@ -39,7 +39,7 @@ export const isOutbound = (value: object): value is Outbound => SealedOutbound.i
 
 /** Removes every client copy of each injected name, in every spelling, then adds exactly one value. */
 export function inject(request: ParsedRequest, permit: Permit, value: SecretValue): Outbound {
-  const { secret, grant, caller } = permit;
+  const { secret, caller } = permit;
   const primary: InjectionRule = { target: 'header', name: secret.injectionHeader, format: secret.injectionFormat };
   const rules = [primary, ...secret.injectionRules];
   const fields = value.reveal();
@@ -60,7 +60,7 @@ export function inject(request: ParsedRequest, permit: Permit, value: SecretValu
     request,
     target,
     headers,
-    poolKey(caller.key.id, `${grant.id}@${secret.version}`, request.origin),
+    poolKey(caller.key.id, `${grantWords(permit)}@${secret.version}`, request.origin),
   );
 }
 
@@ -68,6 +68,11 @@ export function inject(request: ParsedRequest, permit: Permit, value: SecretValu
 export function pass(request: ParsedRequest, passage: Passage): Outbound {
   const headers = ['Host', formatHostHeader(request.origin), ...request.headers];
   return new SealedOutbound(request, request.target, headers, poolKey(passage.caller.key.id, '', request.origin));
+}
+
+/** Two users of one group use one grant, and are two principals all the same. */
+function grantWords({ grant, delegation, user }: Permit): string {
+  return JSON.stringify([grant.id, delegation?.id ?? null, user?.idpId ?? null, user?.externalId ?? null]);
 }
 
 function poolKey(keyId: string, grant: string, origin: Origin): string {

@@ -1,53 +1,64 @@
+import { refuseCaller } from '../core/entitle.ts';
 import { AlterError } from '../core/errors.ts';
-import type { Grant } from '../core/grant.ts';
 import { grantStatus } from '../core/grant.ts';
 import { matchesHost, parseHostPattern } from '../core/host-pattern.ts';
 import { formatAuthority, type Origin } from '../core/origin.ts';
 import type { Caller } from '../core/runtime-key.ts';
-import type { ReadModel } from '../vault/read-model.ts';
+import type { UserProof } from '../core/user.ts';
+import type { Offer, ReadModel } from '../vault/read-model.ts';
+import { findSubject } from './authorize.ts';
 import type { GrantChoice } from './identify.ts';
 
-/** What a request wants: a grant by its id, or to go on without a credential. */
+/** What a request wants: a grant or a delegation by its id, or to go on without a credential. */
 export type Wish = { readonly kind: 'grant'; readonly grantId: string } | { readonly kind: 'untagged' };
+
+interface Asker {
+  readonly caller: Caller;
+  readonly user: UserProof | null;
+  readonly origin: Origin;
+  readonly model: ReadModel;
+  readonly now: number;
+}
 
 /**
  * A grant that is named for this request or for its tunnel is strict. A grant that the proxy URL offers is used where it
  * allows the host; elsewhere the request is untagged. Throws `ambiguous_grant` where several offered grants fit.
  */
-export async function match(
-  named: string | null,
-  choice: GrantChoice,
-  about: { readonly caller: Caller; readonly origin: Origin; readonly model: ReadModel; readonly now: number },
-): Promise<Wish> {
+export async function match(named: string | null, choice: GrantChoice, asker: Asker): Promise<Wish> {
   if (named !== null) return { kind: 'grant', grantId: named };
   if (choice.kind === 'header') return { kind: 'untagged' };
+  const { origin, user } = asker;
+  if (user?.kind === 'refused') throw new AlterError('user_token_invalid', { detail: user.detail });
   const offered =
     choice.kind === 'auto'
-      ? await about.model.findGrantsFor(about.caller, about.origin)
-      : await listed(choice.grantIds, about);
-  const live = offered.filter((grant) => grantStatus(grant, about.now) === 'active');
-  if (live.length > 1) {
+      ? await asker.model.findOffers({ caller: asker.caller, user: user?.user ?? null }, origin, asker.now)
+      : await listed(choice.grantIds, asker);
+  if (offered.length > 1) {
     throw new AlterError('ambiguous_grant', {
-      detail: `${live.length} grants of this caller fit ${formatAuthority(about.origin)}.`,
-      hint: `Name one with X-Alter-Grant: ${live
+      detail: `${offered.length} grants of this caller fit ${formatAuthority(origin)}.`,
+      hint: `Name one with X-Alter-Grant: ${offered
         .slice(0, 5)
-        .map((grant) => `${grant.id} (${grant.label})`)
-        .join(', ')}${live.length > 5 ? ', …' : ''}.`,
+        .map((offer) => `${offer.id} (${offer.label})`)
+        .join(', ')}${offered.length > 5 ? ', …' : ''}.`,
     });
   }
-  return live[0] === undefined ? { kind: 'untagged' } : { kind: 'grant', grantId: live[0].id };
+  return offered[0] === undefined ? { kind: 'untagged' } : { kind: 'grant', grantId: offered[0].id };
 }
 
-async function listed(
-  ids: readonly string[],
-  { caller, origin, model }: { caller: Caller; origin: Origin; model: ReadModel },
-): Promise<Grant[]> {
-  const fitting: Grant[] = [];
+/**
+ * Those that fit the host and that this caller may use. Where some fit but none is the caller's, the first of them, so that
+ * the caller is told why: going on without a credential would look like a credential that failed.
+ */
+async function listed(ids: readonly string[], { caller, user, origin, model, now }: Asker): Promise<Offer[]> {
+  const usable: Offer[] = [];
+  const others: Offer[] = [];
   for (const id of ids) {
-    const grant = await model.findGrant(caller.key.appId, id);
-    const secret = grant === null ? null : await model.findSecret(caller.key.appId, grant.secretId);
-    if (grant !== null && secret?.allowedHosts.some((pattern) => matchesHost(parseHostPattern(pattern), origin)))
-      fitting.push(grant);
+    const subject = await findSubject(model, caller.key.appId, id);
+    const { grant, secret } = subject;
+    if (grant === null || secret === null || grantStatus(grant, now) !== 'active') continue;
+    if (!secret.allowedHosts.some((pattern) => matchesHost(parseHostPattern(pattern), origin))) continue;
+    const unentitled = refuseCaller({ ...subject, grant }, { caller, user }, now);
+    (unentitled === null ? usable : others).push({ id, label: grant.label });
   }
-  return fitting;
+  return usable.length > 0 ? usable : others.slice(0, 1);
 }

@@ -1,5 +1,6 @@
 import { AlterError } from '../core/errors.ts';
 import { type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
+import { checkHandshake } from './handshake.ts';
 
 /** What Node's parser hands over, before anything is believed. */
 export interface RawRequest {
@@ -8,6 +9,8 @@ export interface RawRequest {
   readonly httpVersion: string;
   /** Flat, names and values by turns, in the order and spelling of the client. */
   readonly rawHeaders: readonly string[];
+  /** Node's parser stopped behind the head, because it asks for a WebSocket. */
+  readonly upgrade?: boolean;
 }
 
 /** A request that was read strictly: one canonical origin, our own tags taken out, only end-to-end headers left. */
@@ -28,6 +31,8 @@ export interface RequestTags {
   readonly reason: string | null;
   readonly caller: string | null;
   readonly context: string | null;
+  /** X-Alter-User-Token: a JWT, not looked at yet. Never forwarded, and in no record or log. */
+  readonly userToken: string | null;
 }
 
 export interface HeadLimits {
@@ -47,6 +52,7 @@ interface ReadHead {
 const refusedMethods = new Set(['TRACE', 'TRACK', 'DEBUG', 'CONNECT']);
 const visible = /^[\x21-\x22\x24-\x7e]+$/; // no controls, no space, no fragment, no bytes beyond ASCII
 const maxTagLength = 1_024;
+const maxUserTokenLength = 8_192;
 
 /** A request inside an intercepted tunnel: whatever it says of its host must be what the tunnel was opened for. */
 export function parseTunnelRequest(raw: RawRequest, tunnel: Origin, limits: HeadLimits): ParsedRequest {
@@ -91,12 +97,20 @@ export function parseConnect(
 function assemble(raw: RawRequest, head: ReadHead, origin: Origin, target: string): ParsedRequest {
   if (refusedMethods.has(raw.method))
     throw new AlterError('method_refused', { detail: `${raw.method} is never forwarded.` });
+  const body = readFraming(raw, head);
+  if (raw.upgrade === true)
+    checkHandshake({
+      method: raw.method,
+      httpVersion: raw.httpVersion,
+      hasBody: body !== 'none',
+      headers: head.headers,
+    });
   return {
     origin,
     method: raw.method,
     target,
     headers: head.headers,
-    body: readFraming(raw, head),
+    body,
     tags: head.tags,
     proxyAuthorization: head.proxyAuthorization,
   };
@@ -164,6 +178,7 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
     reason: null,
     caller: null,
     context: null,
+    userToken: null,
   };
   let nominated: Set<string> | null = null;
 
@@ -234,19 +249,30 @@ function withoutNominated(headers: readonly string[], nominated: ReadonlySet<str
   return left;
 }
 
+const tagOfHeader: Readonly<Record<string, keyof RequestTags>> = {
+  'x-alter-grant': 'grant',
+  'x-alter-reason': 'reason',
+  'x-alter-caller': 'caller',
+  'x-alter-context': 'context',
+  'x-alter-user-token': 'userToken',
+};
+
 function readTag(name: string, value: string, tags: { -readonly [tag in keyof RequestTags]: string | null }): void {
-  const tag = name.slice('x-alter-'.length);
-  if (tag !== 'grant' && tag !== 'reason' && tag !== 'caller' && tag !== 'context') return; // taken out like the rest, and means nothing
-  if (tags[tag] !== null) {
-    throw new AlterError(tag === 'grant' ? 'grant_header_invalid' : 'request_malformed', {
-      detail: `The header ${name} occurs twice.`,
-    });
-  }
+  if (!Object.hasOwn(tagOfHeader, name)) return; // taken out like the rest, and means nothing
+  const tag = tagOfHeader[name]!;
+  if (tags[tag] !== null) throw new AlterError(codeOfTag(tag), { detail: `The header ${name} occurs twice.` });
   if (tag === 'grant' && !/^[0-9a-f-]{36}$/.test(value)) throw new AlterError('grant_header_invalid');
-  if (value.length > maxTagLength || /[^\x20-\x7e]/.test(value)) {
-    throw new AlterError('request_malformed', {
-      detail: `The header ${name} must be plain ASCII of at most ${maxTagLength} characters.`,
+  const maxLength = tag === 'userToken' ? maxUserTokenLength : maxTagLength;
+  if (value.length > maxLength || /[^\x20-\x7e]/.test(value)) {
+    throw new AlterError(tag === 'userToken' ? 'user_token_invalid' : 'request_malformed', {
+      detail: `The header ${name} must be plain ASCII of at most ${maxLength} characters.`,
     });
   }
   tags[tag] = value;
+}
+
+/** What is wrong with a tag that occurs twice. */
+function codeOfTag(tag: keyof RequestTags): 'grant_header_invalid' | 'user_token_invalid' | 'request_malformed' {
+  if (tag === 'grant') return 'grant_header_invalid';
+  return tag === 'userToken' ? 'user_token_invalid' : 'request_malformed';
 }

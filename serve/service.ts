@@ -128,6 +128,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const starting = startProxy({
         config,
         model,
+        vault,
         auditLog,
         auditFile,
         leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),

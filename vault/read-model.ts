@@ -1,11 +1,20 @@
+import { createHash } from 'node:crypto';
 import { AddressSet, findAddressRange } from '../core/address.ts';
+import type { Agent } from '../core/agent.ts';
+import { type Delegation, delegationStatus, findChainBreak } from '../core/delegation.ts';
 import { AlterError } from '../core/errors.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
 import { matchesHost, parseHostPattern, patternsThatAllow } from '../core/host-pattern.ts';
+import type { IdentityProvider } from '../core/identity-provider.ts';
 import { formatAuthority, type Origin } from '../core/origin.ts';
+import type { Principal } from '../core/principal.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
-import { grantKind, liveGrantTag } from './grant-repository.ts';
+import type { User, VerifiedUser } from '../core/user.ts';
+import { agentKind } from './agent-repository.ts';
+import { delegationKind, liveDelegationTag } from './delegation-repository.ts';
+import { grantKind, liveGrantTag, principalWords } from './grant-repository.ts';
+import { identityProviderKind, maxIdentityProviders } from './identity-provider-repository.ts';
 import { keyKind, keyOwnerKind } from './key-repository.ts';
 import { systemSpace } from './keyring.ts';
 import { Lru } from './lru.ts';
@@ -14,6 +23,7 @@ import type { SecretValue } from './secret-value.ts';
 import { openVersion, secretVersionKind, versionId } from './secret-version.ts';
 import { type Reading, type ReadMemory, SpaceView } from './space-view.ts';
 import { asked } from './store-failure.ts';
+import { userKind, userSubjectId, userSubjectKind } from './user-repository.ts';
 import type { Vault } from './vault.ts';
 
 /** A record that was refused: changed outside the service, swapped, or rolled back. */
@@ -39,8 +49,14 @@ export interface ReadModelOptions {
   readonly onInvalid?: (record: InvalidRecord) => void;
 }
 
+/** Something that `auto` may choose: a grant, or a delegation with the label of its source. */
+export interface Offer {
+  readonly id: string;
+  readonly label: string;
+}
+
 /** An answer made from several records. `changes` are the counts of the types that it was made from, as they stood before. */
-interface HostAnswer<T> {
+interface MadeAnswer<T> {
   readonly changes: string;
   readonly value: T;
 }
@@ -50,10 +66,18 @@ const ownerReading = asStored(keyOwnerKind);
 const secretReading = asStored(secretKind);
 const versionReading = asStored(secretVersionKind);
 const grantReading = asStored(grantKind);
+const agentReading = asStored(agentKind);
+const delegationReading = asStored(delegationKind);
+const providerReading = asStored(identityProviderKind);
+const userReading = asStored(userKind);
+const subjectReading = asStored(userSubjectKind);
 
 /** How many records an index may offer for one host. More than one live grant is ambiguous anyway. */
 const maxSecretsPerHost = 100;
 const maxGrantsPerHost = 500;
+const maxDelegationsPerAgent = 500;
+/** A user may be in hundreds of groups: as many words go into one question to the store. */
+const tagBatch = 512;
 const invalidPauseMs = 60_000;
 
 /**
@@ -67,8 +91,8 @@ export class ReadModel {
   readonly #maxStalenessMs: number;
   readonly #onInvalid: (record: InvalidRecord) => void;
   readonly #memory: ReadMemory;
-  readonly #hostAnswers: Lru<HostAnswer<boolean> | HostAnswer<readonly Grant[]>>;
-  readonly #hostFlights = new Map<string, Promise<boolean | readonly Grant[]>>();
+  readonly #answers: Lru<MadeAnswer<unknown>>;
+  readonly #answerFlights = new Map<string, Promise<unknown>>();
   readonly #reportedAt = new Lru<number>(1_000);
   readonly #listeners = new Set<ChangeListener>();
   /** One for each app that was asked for. Apps are made by operators, so that no client makes this grow. */
@@ -85,13 +109,69 @@ export class ReadModel {
       absences: new Lru(Math.ceil(maxEntries * 0.1)),
       floors: new Lru(maxEntries * 2), // a number each, and worth keeping longer than the record
     };
-    this.#hostAnswers = new Lru(Math.ceil(maxEntries * 0.2));
+    this.#answers = new Lru(Math.ceil(maxEntries * 0.2));
   }
 
   findKey(keyId: string): Caller | null | Promise<Caller | null> {
     const owner = this.#find(systemSpace, ownerReading, keyId);
-    const findIn = (of: { appId: string } | null) => (of === null ? null : this.#find(of.appId, keyReading, keyId));
+    const findIn = (of: { appId: string } | null) => (of === null ? null : this.#findCaller(of.appId, keyId));
     return owner instanceof Promise ? owner.then(findIn) : findIn(owner);
+  }
+
+  /** With the agent of an agent's key, and the parent of a derived one. */
+  #findCaller(appId: string, keyId: string): Caller | null | Promise<Caller | null> {
+    const complete = (caller: Caller | null): Caller | null | Promise<Caller | null> => {
+      if (caller === null || caller.key.keyType === 'runtime') return caller;
+      if (caller.key.keyType === 'agent') {
+        const agent = caller.key.agentId === null ? null : this.findAgent(appId, caller.key.agentId);
+        return agent instanceof Promise ? agent.then((found) => ({ ...caller, agent: found })) : { ...caller, agent };
+      }
+      // As it is stored, without its own parent: a key that is itself derived has no children.
+      const parent = caller.key.parentId === null ? null : this.#find(appId, keyReading, caller.key.parentId);
+      return parent instanceof Promise ? parent.then((found) => ({ ...caller, parent: found })) : { ...caller, parent };
+    };
+    const found = this.#find(appId, keyReading, keyId);
+    return found instanceof Promise ? found.then(complete) : complete(found);
+  }
+
+  findAgent(appId: string, agentId: string): Agent | null | Promise<Agent | null> {
+    return this.#find(appId, agentReading, agentId);
+  }
+
+  findDelegation(appId: string, delegationId: string): Delegation | null | Promise<Delegation | null> {
+    return this.#find(appId, delegationReading, delegationId);
+  }
+
+  findIdentityProvider(appId: string, idpId: string): IdentityProvider | null | Promise<IdentityProvider | null> {
+    return this.#find(appId, providerReading, idpId);
+  }
+
+  /** Each is the same object as long as it was not changed. */
+  findIdentityProviders(appId: string): readonly IdentityProvider[] | Promise<readonly IdentityProvider[]> {
+    return this.#answer(appId, 'providers', [identityProviderKind.type], async ({ keys }) => {
+      const query = { space: keys.space, type: identityProviderKind.type, limit: maxIdentityProviders };
+      const { records } = await asked(this.#vault.store.list(query));
+      const found = await Promise.all(records.map(async ({ id }) => this.#find(appId, providerReading, id)));
+      return found.filter((provider) => provider !== null);
+    });
+  }
+
+  findUser(appId: string, userId: string): User | null | Promise<User | null> {
+    return this.#find(appId, userReading, userId);
+  }
+
+  /** The id that the app has for a provider's user; null where it has not seen them. */
+  findUserId(
+    appId: string,
+    of: { readonly idpId: string; readonly externalId: string },
+  ): string | null | Promise<string | null> {
+    const findIn = (view: SpaceView | null): string | null | Promise<string | null> => {
+      if (view === null) return null;
+      const subject = this.#findIn(view, subjectReading, userSubjectId(view.keys, of));
+      return subject instanceof Promise ? subject.then((found) => found?.userId ?? null) : (subject?.userId ?? null);
+    };
+    const view = this.#view(appId);
+    return view instanceof SpaceView ? findIn(view) : view.then(findIn);
   }
 
   findGrant(appId: string, grantId: string): Grant | null | Promise<Grant | null> {
@@ -116,7 +196,7 @@ export class ReadModel {
 
   /** Is this an allowed host of some live secret of the app? */
   someSecretAllows(appId: string, origin: Origin): boolean | Promise<boolean> {
-    return this.#answer(appId, origin, { about: 'allowed', from: ['secret'] }, async (view) => {
+    return this.#answer(appId, `allowed ${formatAuthority(origin)}`, ['secret'], async (view) => {
       for (const id of await this.#findCandidates(view, origin)) {
         const secret = await this.#find(appId, secretReading, id);
         if (secret !== null && allows(secret, origin)) return true;
@@ -125,20 +205,39 @@ export class ReadModel {
     });
   }
 
-  /** For `auto`: the live system grants of the caller's app whose secret allows this origin. None for an agent key. */
-  findGrantsFor(caller: Caller, origin: Origin): readonly Grant[] | Promise<readonly Grant[]> {
-    const { appId, keyType } = caller.key;
-    if (keyType === 'agent') return []; // system grants are invisible to agent keys
-    const answer = this.#answer<readonly Grant[]>(
-      appId,
-      origin,
-      { about: 'grants', from: ['secret', 'grant'] },
-      (view) => this.#findSystemGrants(view, origin),
-    );
-    // Grants expire without a change in the store.
-    const now = this.#vault.clock();
-    const live = (grants: readonly Grant[]) => grants.filter((grant) => grantStatus(grant, now) === 'active');
-    return answer instanceof Promise ? answer.then(live) : live(answer);
+  /**
+   * For `auto`: what this caller may use now for this origin. To runtime and derived keys the grants of the system and, with
+   * a verified user, those of the user and of the user's groups; to an agent's key its grants and its delegations.
+   */
+  async findOffers(
+    of: { readonly caller: Caller; readonly user: VerifiedUser | null },
+    origin: Origin,
+    now: number,
+  ): Promise<readonly Offer[]> {
+    const { appId, keyType, agentId } = of.caller.key;
+    const principals = keyType === 'agent' ? agentPrincipals(agentId) : principalsOf(of.user);
+    const offers: Offer[] = [];
+    for (const grant of await this.#findGrantsTo(appId, principals, origin))
+      if (grantStatus(grant, now) === 'active') offers.push({ id: grant.id, label: grant.label });
+    if (keyType !== 'agent' || agentId === null) return offers;
+    for (const delegation of await this.#findDelegationsTo(appId, agentId)) {
+      if (delegationStatus(delegation, now) !== 'active') continue;
+      const grant = await this.findGrant(appId, delegation.sourceGrantId);
+      const secret = grant === null ? null : await this.findSecret(appId, grant.secretId);
+      if (grant === null || secret === null || !allows(secret, origin)) continue;
+      const user = await this.findDelegator(delegation);
+      if (findChainBreak({ delegation, user }, { grant, secret, agentId }, now) === null)
+        offers.push({ id: delegation.id, label: grant.label });
+    }
+    return offers;
+  }
+
+  /** Who lends; null where the user is gone, or the identity provider that vouched for them. */
+  async findDelegator(delegation: Delegation): Promise<User | null> {
+    const { appId, userId } = delegation;
+    const user = await this.findUser(appId, userId);
+    if (user === null) return null;
+    return (await this.findIdentityProvider(appId, user.idpId)) === null ? null : user;
   }
 
   /** Throws `state_unavailable` where the store was not heard of for longer than the bound. Ask after the look-ups. */
@@ -222,30 +321,30 @@ export class ReadModel {
     for (const listener of this.#listeners) listener(space, type, id);
   }
 
-  /** Sync when it was asked before and nothing changed since. */
-  #answer<T extends boolean | readonly Grant[]>(
+  /** Sync when it was asked before and no record of the types `from` changed since. */
+  #answer<T>(
     appId: string,
-    origin: Origin,
-    of: { readonly about: string; readonly from: readonly string[] },
+    about: string,
+    from: readonly string[],
     make: (view: SpaceView) => Promise<T>,
   ): T | Promise<T> {
     const view = this.#view(appId);
     const answerIn = (opened: SpaceView): T | Promise<T> => {
-      const key = `${appId} ${of.about} ${formatAuthority(origin)}`;
-      const changes = of.from.map((type) => opened.changesOf(type)).join();
-      const known = this.#hostAnswers.get(key) as HostAnswer<T> | undefined;
+      const key = `${appId} ${about}`;
+      const changes = from.map((type) => opened.changesOf(type)).join();
+      const known = this.#answers.get(key) as MadeAnswer<T> | undefined;
       if (known?.changes === changes) return known.value;
 
       const flightKey = `${key} ${changes}`;
-      let flight = this.#hostFlights.get(flightKey) as Promise<T> | undefined;
+      let flight = this.#answerFlights.get(flightKey) as Promise<T> | undefined;
       if (flight === undefined) {
         flight = make(opened)
           .then((value) => {
-            this.#hostAnswers.set(key, { changes, value } as HostAnswer<boolean> | HostAnswer<readonly Grant[]>);
+            this.#answers.set(key, { changes, value });
             return value;
           })
-          .finally(() => this.#hostFlights.delete(flightKey));
-        this.#hostFlights.set(flightKey, flight);
+          .finally(() => this.#answerFlights.delete(flightKey));
+        this.#answerFlights.set(flightKey, flight);
       }
       return flight;
     };
@@ -263,23 +362,45 @@ export class ReadModel {
     return keys.filter((key) => key.type === secretKind.type).map((key) => key.id);
   }
 
-  async #findSystemGrants(view: SpaceView, origin: Origin): Promise<readonly Grant[]> {
-    const { keys } = view;
-    const candidates = await this.#findCandidates(view, origin);
-    const secrets = await Promise.all(candidates.map(async (id) => this.#findIn(view, secretReading, id)));
-    const allowed = secrets.filter((secret) => secret !== null && allows(secret, origin)).map((secret) => secret!.id);
-    if (allowed.length === 0) return [];
-    const tags = allowed.map((id) => liveGrantTag(keys, id, { type: 'system' }));
-    const found = await asked(this.#vault.store.findByTags(keys.space, tags, maxGrantsPerHost));
-    const ids = found.filter((key) => key.type === grantKind.type).map((key) => key.id);
-    const grants = await Promise.all(ids.map(async (id) => this.#findIn(view, grantReading, id)));
-    return grants.filter(
-      (grant): grant is Grant =>
-        grant !== null &&
-        grant.revokedAt === null &&
-        grant.principal.type === 'system' &&
-        allowed.includes(grant.secretId),
-    );
+  #findGrantsTo(
+    appId: string,
+    principals: readonly Principal[],
+    origin: Origin,
+  ): readonly Grant[] | Promise<readonly Grant[]> {
+    const words = new Set(principals.map(principalWords));
+    const about = createHash('sha256')
+      .update(JSON.stringify([...words]))
+      .digest('base64url');
+    return this.#answer(appId, `grants ${formatAuthority(origin)} ${about}`, ['secret', 'grant'], async (view) => {
+      const candidates = await this.#findCandidates(view, origin);
+      const secrets = await Promise.all(candidates.map(async (id) => this.#findIn(view, secretReading, id)));
+      const allowed = secrets.filter((secret) => secret !== null && allows(secret, origin)).map((secret) => secret!.id);
+      const tags = allowed.flatMap((id) => principals.map((principal) => liveGrantTag(view.keys, id, principal)));
+      const ids = new Set<string>();
+      for (let at = 0; at < tags.length; at += tagBatch) {
+        const batch = tags.slice(at, at + tagBatch);
+        for (const key of await asked(this.#vault.store.findByTags(view.keys.space, batch, maxGrantsPerHost)))
+          if (key.type === grantKind.type) ids.add(key.id);
+      }
+      const grants = await Promise.all([...ids].map(async (id) => this.#findIn(view, grantReading, id)));
+      return grants.filter(
+        (grant): grant is Grant =>
+          grant !== null &&
+          grant.revokedAt === null &&
+          words.has(principalWords(grant.principal)) &&
+          allowed.includes(grant.secretId),
+      );
+    });
+  }
+
+  #findDelegationsTo(appId: string, agentId: string): readonly Delegation[] | Promise<readonly Delegation[]> {
+    return this.#answer(appId, `delegations ${agentId}`, ['delegation'], async (view) => {
+      const tags = [liveDelegationTag(view.keys, agentId)];
+      const keys = await asked(this.#vault.store.findByTags(view.keys.space, tags, maxDelegationsPerAgent));
+      const ids = keys.filter((key) => key.type === delegationKind.type).map((key) => key.id);
+      const found = await Promise.all(ids.map(async (id) => this.#findIn(view, delegationReading, id)));
+      return found.filter((delegation) => delegation !== null && delegation.agentId === agentId) as Delegation[];
+    });
   }
 
   #open(appId: string, version: Parameters<typeof openVersion>[1]): SecretValue {
@@ -327,12 +448,27 @@ function asStored<T extends object>(kind: Reading<T, T>['kind']): Reading<T, T> 
 
 /** A range that can't be read would otherwise be one that nobody checks. */
 function toCaller(key: RuntimeKey): Caller {
-  if (key.cidr.length === 0) return { key, addresses: null };
+  if (key.cidr.length === 0) return { key, addresses: null, agent: null, parent: null };
   const ranges = key.cidr.map((text) => findAddressRange(text));
   if (ranges.some((range) => range === null)) {
     throw new AlterError('state_invalid', { detail: `The key ${key.id} is bound to addresses that can't be read.` });
   }
-  return { key, addresses: new AddressSet(ranges.filter((range) => range !== null)) };
+  const addresses = new AddressSet(ranges.filter((range) => range !== null));
+  return { key, addresses, agent: null, parent: null };
+}
+
+function principalsOf(user: VerifiedUser | null): Principal[] {
+  if (user === null) return [{ type: 'system' }];
+  const { userId, idpId, groups } = user;
+  return [
+    { type: 'system' },
+    ...(userId === null ? [] : [{ type: 'user', appUserId: userId } as const]),
+    ...groups.map((externalGroupId) => ({ type: 'group', idpId, externalGroupId }) as const),
+  ];
+}
+
+function agentPrincipals(agentId: string | null): Principal[] {
+  return agentId === null ? [] : [{ type: 'agent', agentId }];
 }
 
 function allows(secret: Secret, origin: Origin): boolean {

@@ -1,15 +1,20 @@
 import { AlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 import { AccessTokenRepository } from './access-token-repository.ts';
+import { AgentRepository } from './agent-repository.ts';
 import { AppRepository } from './app-repository.ts';
 import { AuditReader } from './audit-reader.ts';
 import { AuthorityRepository } from './authority-repository.ts';
+import { DelegationRepository } from './delegation-repository.ts';
 import { GrantRepository } from './grant-repository.ts';
+import { GroupRepository } from './group-repository.ts';
+import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
 import { Keyring, type SpaceKeys } from './keyring.ts';
 import type { Kms } from './kms.ts';
 import { SecretRepository } from './secret-repository.ts';
 import type { Store } from './store.ts';
+import { UserRepository } from './user-repository.ts';
 
 /** The sealed state of one app. */
 export interface AppVault {
@@ -17,6 +22,11 @@ export interface AppVault {
   readonly secrets: SecretRepository;
   readonly grants: GrantRepository;
   readonly keys: KeyRepository;
+  readonly agents: AgentRepository;
+  readonly identityProviders: IdentityProviderRepository;
+  readonly users: UserRepository;
+  readonly groups: GroupRepository;
+  readonly delegations: DelegationRepository;
   readonly audit: AuditReader;
 }
 
@@ -63,6 +73,11 @@ export class Vault {
       grants,
       secrets: new SecretRepository({ ...deps, grants }),
       keys: new KeyRepository(deps),
+      agents: new AgentRepository(deps),
+      identityProviders: new IdentityProviderRepository(deps),
+      users: new UserRepository(deps),
+      groups: new GroupRepository(deps),
+      delegations: new DelegationRepository(deps),
       audit: new AuditReader(deps),
     };
   }

@@ -67,6 +67,8 @@ export function newKey(appId: string, over: Partial<RuntimeKey> = {}): RuntimeKe
     id: token.id,
     appId,
     keyType: 'runtime',
+    agentId: null,
+    parentId: null,
     name: 'backend',
     scopes: ['proxy:execute'],
     cidr: [],

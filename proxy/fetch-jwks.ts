@@ -1,0 +1,64 @@
+import { Client } from 'undici';
+import { AlterError, toAlterError } from '../core/errors.ts';
+import { type Origin, parseAuthority } from '../core/origin.ts';
+import { type DialRules, dial } from './dial.ts';
+import type { UpstreamTls } from './verify.ts';
+
+/** Gives the body of a key set's URL. Rejects with an AlterError. */
+export type FetchJwks = (url: string) => Promise<Buffer>;
+
+const maxBytes = 65_536;
+const deadlineMs = 5_000;
+
+/**
+ * Fetches as the data plane reaches any upstream: every address of the name is classified before it is dialled, TLS is
+ * verified, and nothing is followed. Only `https`: over anything else, whoever is on the way could put in a key of theirs.
+ */
+export function fetchJwksThrough(of: { readonly dial: DialRules; readonly tls: UpstreamTls }): FetchJwks {
+  return async (url) => {
+    const { origin, path } = readUrl(url);
+    const client = new Client(`https://${origin.kind === 'ipv6' ? `[${origin.host}]` : origin.host}:${origin.port}`, {
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: deadlineMs,
+      bodyTimeout: deadlineMs,
+      maxHeaderSize: 16_384,
+      maxResponseSize: maxBytes,
+      connect: (_, callback) => {
+        dial(origin, of.dial)
+          .then((socket) => of.tls.connect(socket, origin, deadlineMs))
+          .then(
+            (socket) => callback(null, socket),
+            (error: unknown) => callback(toAlterError(error), null),
+          );
+      },
+    });
+    const deadline = AbortSignal.timeout(deadlineMs);
+    try {
+      const { statusCode, headers, body } = await client.request({
+        method: 'GET',
+        path,
+        headers: { accept: 'application/json', 'accept-encoding': 'identity' },
+        signal: deadline,
+      });
+      if (statusCode !== 200 || headers['content-encoding'] !== undefined) {
+        const detail = `The key set was answered with ${statusCode}, or compressed.`;
+        throw new AlterError('upstream_protocol', { detail });
+      }
+      return Buffer.from(await body.arrayBuffer());
+    } catch (error) {
+      if (error instanceof AlterError) throw error;
+      if (deadline.aborted) throw new AlterError('upstream_timeout', { cause: error });
+      throw new AlterError('upstream_protocol', { detail: 'The key set could not be read.', cause: error });
+    } finally {
+      client.destroy().catch(() => {}); // what it had to say was said
+    }
+  };
+}
+
+function readUrl(text: string): { readonly origin: Origin; readonly path: string } {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || url.protocol !== 'https:' || url.username !== '' || url.password !== '')
+    throw new AlterError('upstream_tls', { detail: 'A key set is fetched over https only.' });
+  return { origin: parseAuthority(url.host, 'https', 443), path: url.pathname + url.search };
+}
