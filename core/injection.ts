@@ -48,8 +48,9 @@ const reservedHeaders = new Set([
   'sec-websocket-version',
 ]);
 
+/** A name with `_` counts as its twin with `-`: servers that map headers to variables read both as one. */
 export function isReservedHeader(name: string): boolean {
-  const lower = name.toLowerCase();
+  const lower = name.toLowerCase().replaceAll('_', '-');
   return reservedHeaders.has(lower) || lower.startsWith('proxy-') || lower.startsWith('x-alter-');
 }
 
@@ -58,8 +59,6 @@ export function checkInjectionRule(rule: InjectionRule, fieldNames: readonly str
   const problems: Problem[] = [];
   if (rule.target === 'header') {
     if (!token.test(rule.name)) problems.push({ field: `${field}.name`, message: 'is not a header name' });
-    else if (rule.name.includes('_'))
-      problems.push({ field: `${field}.name`, message: 'must not contain "_": servers read it as a twin of "-"' });
     else if (isReservedHeader(rule.name))
       problems.push({
         field: `${field}.name`,
@@ -100,7 +99,7 @@ export function checkInjectionRules(
   const seen = new Set<string>();
   rules.forEach((rule, index) => {
     problems.push(...checkInjectionRule(rule, fieldNames, `${field}[${index}]`));
-    const key = rule.target === 'header' ? `header ${rule.name.toLowerCase()}` : `query ${rule.name}`;
+    const key = rule.target === 'header' ? `header ${rule.name.toLowerCase().replaceAll('_', '-')}` : `query ${rule.name}`;
     if (seen.has(key)) problems.push({ field: `${field}[${index}].name`, message: `is injected twice (${key})` });
     seen.add(key);
   });
