@@ -1,10 +1,15 @@
+import type { Delegation } from './delegation.ts';
+import { refuseCaller, type Subject, type Unentitled } from './entitle.ts';
 import type { ErrorCode, PolicyError } from './errors.ts';
 import { type Grant, grantStatus } from './grant.ts';
 import { matchesHost, parseHostPattern } from './host-pattern.ts';
 import { formatAuthority, type Origin } from './origin.ts';
+import { type AppliedPolicy, evaluatePolicies, type PolicyRefusal, refuseTunnelByPolicy } from './policy.ts';
+import { appliedPolicies } from './policy-document.ts';
 import type { RateDemand } from './rate.ts';
 import { type Caller, keyStatus } from './runtime-key.ts';
 import type { Secret } from './secret.ts';
+import type { UserProof, VerifiedUser } from './user.ts';
 
 export type { RateDemand } from './rate.ts';
 
@@ -15,7 +20,11 @@ export interface EgressRequest {
   readonly method: string;
   /** The path as sent, without the query. */
   readonly path: string;
+  /** X-Alter-Reason; null where the request has none. */
+  readonly reason: string | null;
   readonly clientAddress: string;
+  /** What X-Alter-User-Token shows; null where the request has none. */
+  readonly user: UserProof | null;
 }
 
 class GrantedPermit {
@@ -24,13 +33,19 @@ class GrantedPermit {
   readonly caller: Caller;
   readonly grant: Grant;
   readonly secret: Secret;
+  /** The delegation by which an agent uses the grant, or null. */
+  readonly delegation: Delegation | null;
+  /** Whom the request's token proved, or null. */
+  readonly user: VerifiedUser | null;
   readonly origin: Origin;
   readonly rates: readonly RateDemand[];
 
-  constructor(of: { caller: Caller; grant: Grant; secret: Secret; origin: Origin; rates: readonly RateDemand[] }) {
+  constructor(of: Pick<GrantedPermit, 'caller' | 'grant' | 'secret' | 'delegation' | 'user' | 'origin' | 'rates'>) {
     this.caller = of.caller;
     this.grant = of.grant;
     this.secret = of.secret;
+    this.delegation = of.delegation;
+    this.user = of.user;
     this.origin = of.origin;
     this.rates = of.rates;
   }
@@ -54,39 +69,80 @@ export type Decision =
       readonly detail?: string;
     };
 
+/** What policy sees of a CONNECT that names a grant: what is to go through the tunnel is not known yet. */
+export type TunnelRequest = Omit<EgressRequest, 'method' | 'path' | 'reason'>;
+
+type Denial = Extract<Decision, { kind: 'deny' }>;
+
 /**
- * The one decision about a request that names a grant. Pure: the same arguments give the same answer, and `alter grants
- * explain` asks the same function. `grant` and `secret` are null where the app has none of that id.
+ * The one decision about a request that names a grant or a delegation. Pure: the same arguments give the same answer, and
+ * `alter grants explain` asks the same function. What `subject` has not, the app has none of.
  */
-export function evaluate(
-  request: EgressRequest,
-  subject: { readonly grant: Grant | null; readonly secret: Secret | null },
-  now: number,
-): Decision {
-  const { caller, origin } = request;
-  const { grant, secret } = subject;
+export function evaluate(request: EgressRequest, subject: Subject, now: number): Decision {
+  const judged = judge(request, subject, now);
+  if (judged.kind === 'deny') return judged;
+  const { caller, origin, user } = request;
+  const { grant, secret, policies } = judged;
+  const verdict = evaluatePolicies(policies, request, now);
+  if (verdict.kind === 'refuse') return denyByPolicy(verdict);
+  return {
+    kind: 'allow',
+    permit: new GrantedPermit({
+      caller,
+      grant,
+      secret,
+      delegation: subject.delegation?.delegation ?? null,
+      user: user?.kind === 'verified' ? user.user : null,
+      origin,
+      rates: [...keyRates(caller), ...verdict.rates],
+    }),
+  };
+}
+
+/**
+ * Whether a tunnel may be opened for a grant, by what is known before anything went through it; null: it may. Gives no
+ * Permit, since every request inside is decided about by itself.
+ */
+export function refuseTunnel(request: TunnelRequest, subject: Subject, now: number): Denial | null {
+  const judged = judge(request, subject, now);
+  if (judged.kind === 'deny') return judged;
+  const refusal = refuseTunnelByPolicy(judged.policies, request, now);
+  return refusal === null ? null : denyByPolicy(refusal);
+}
+
+interface Judged {
+  readonly kind: 'entitled';
+  readonly grant: Grant;
+  readonly secret: Secret;
+  /** Those that are still to be asked; all of them have to pass. */
+  readonly policies: readonly AppliedPolicy[];
+}
+
+/** Everything but the policies: the key, the grant, whose it is, and the host. */
+function judge(request: TunnelRequest, subject: Subject, now: number): Denial | Judged {
+  const { caller, origin, user } = request;
+  const { app, grant, secret, delegation = null } = subject;
   const key = caller.key;
 
   const keyStale = evaluateKeyLife(caller, now);
   if (keyStale !== null) return keyStale;
 
-  if (grant === null || grant.appId !== key.appId) return deny('grant_not_found', 'grant.exists');
+  // Whatever the grant is: a token that is shown and does not hold is no token to be quiet about.
+  if (user?.kind === 'refused') return deny('user_token_invalid', 'user.token', user.detail);
+  if (delegation !== null && delegation.delegation.appId !== key.appId) return deny('grant_not_found', 'grant.exists');
+  if (grant === null || grant.appId !== key.appId) {
+    return delegation === null ? deny('grant_not_found', 'grant.exists') : deny('grant_revoked', 'delegation.source');
+  }
+  if (app === null || app.id !== key.appId) return deny('grant_not_found', 'app.exists');
+  const unentitled = refuseCaller({ grant, secret, delegation }, { caller, user }, now);
   // Before its life is looked at: to an agent key, a system grant must look the same in every state as none at all.
-  if (grant.principal.type === 'system' && key.keyType === 'agent') return deny('grant_not_found', 'grant.exists');
+  if (unentitled?.code === 'grant_not_found' || (unentitled !== null && delegation !== null)) return denyAs(unentitled);
   const status = grantStatus(grant, now);
   if (status === 'revoked') return deny('grant_revoked', 'grant.live');
   if (status === 'expired') return deny('grant_expired', 'grant.live');
   if (secret === null || secret.appId !== key.appId || secret.id !== grant.secretId)
     return deny('grant_revoked', 'secret.live');
-
-  switch (grant.principal.type) {
-    case 'system':
-      break;
-    case 'user':
-    case 'group':
-    case 'agent':
-      return deny('principal_mismatch', 'grant.principal');
-  }
+  if (unentitled !== null) return denyAs(unentitled);
 
   const keyRefusal = evaluateKey(caller, request.clientAddress, now);
   if (keyRefusal !== null) return keyRefusal;
@@ -108,7 +164,12 @@ export function evaluate(
     );
   }
 
-  return { kind: 'allow', permit: new GrantedPermit({ caller, grant, secret, origin, rates: keyRates(caller) }) };
+  const policies = appliedPolicies({ app, secret, agent: caller.agent, grant });
+  return { kind: 'entitled', grant, secret, policies };
+}
+
+function denyByPolicy({ code, policyError, rule, detail }: PolicyRefusal): Denial {
+  return { ...deny(code, rule, detail), ...(policyError === null ? {} : { policyError }) };
 }
 
 class UntaggedPassage {
@@ -131,9 +192,7 @@ class UntaggedPassage {
 /** Leave to send traffic on that names no grant, never with a credential. Only {@link evaluateUntagged} makes it. */
 export type Passage = UntaggedPassage;
 
-export type UntaggedDecision =
-  | { readonly kind: 'allow'; readonly passage: Passage }
-  | Extract<Decision, { kind: 'deny' }>;
+export type UntaggedDecision = { readonly kind: 'allow'; readonly passage: Passage } | Denial;
 
 export type EgressMode = 'tunnel' | 'deny';
 
@@ -152,16 +211,15 @@ export function evaluateUntagged(
   };
 }
 
-function keyRates({ key }: Caller): readonly RateDemand[] {
-  return key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
+/** A derived key also uses up what its parent has. */
+function keyRates({ key, parent }: Caller): readonly RateDemand[] {
+  const own =
+    key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
+  return parent === null ? own : [...own, ...keyRates(parent)];
 }
 
 /** What a key must fulfil before it may do anything at the proxy, with a grant or without. Null: nothing against it. */
-export function evaluateKey(
-  caller: Caller,
-  clientAddress: string,
-  now: number,
-): Extract<Decision, { kind: 'deny' }> | null {
+export function evaluateKey(caller: Caller, clientAddress: string, now: number): Denial | null {
   const { key, addresses } = caller;
   const stale = evaluateKeyLife(caller, now);
   if (stale !== null) return stale;
@@ -173,13 +231,28 @@ export function evaluateKey(
       policyError: 'ip_not_allowed',
     };
   }
-  return null;
+  return caller.parent === null ? null : evaluateKey(caller.parent, clientAddress, now);
 }
 
-function evaluateKeyLife({ key }: Caller, now: number): Extract<Decision, { kind: 'deny' }> | null {
+/** A derived key dies with its parent, and an agent's key with the agent. */
+function evaluateKeyLife({ key, agent, parent }: Caller, now: number): Denial | null {
   const status = keyStatus(key, now);
   if (status === 'revoked') return deny('key_revoked', 'key.live');
-  return status === 'expired' ? deny('key_expired', 'key.live') : null;
+  if (status === 'expired') return deny('key_expired', 'key.live');
+  switch (key.keyType) {
+    case 'runtime':
+      return null;
+    case 'agent':
+      if (agent !== null && agent.id === key.agentId && agent.appId === key.appId && agent.status !== 'revoked')
+        return null;
+      return deny('key_revoked', 'agent.live', 'The agent of this key was revoked.');
+    case 'derived':
+      // Only a runtime key has children: what an agent's key could hand on would see the grants of the system.
+      if (parent === null || parent.key.id !== key.parentId || parent.key.appId !== key.appId)
+        return deny('key_revoked', 'key.parent', 'The key that this one was derived from is gone.');
+      if (parent.key.keyType !== 'runtime') return deny('key_revoked', 'key.parent');
+      return evaluateKeyLife(parent, now);
+  }
 }
 
 /** A stored pattern that can't be read allows nothing. */
@@ -191,6 +264,10 @@ function allowsHost(pattern: string, origin: Origin): boolean {
   }
 }
 
-function deny(code: ErrorCode, rule: string, detail?: string): Extract<Decision, { kind: 'deny' }> {
+function denyAs(of: Unentitled): Denial {
+  return deny(of.code, of.rule, of.detail);
+}
+
+function deny(code: ErrorCode, rule: string, detail?: string): Denial {
   return { kind: 'deny', code, rule, ...(detail === undefined ? {} : { detail }) };
 }

@@ -1,3 +1,4 @@
+import type { PolicyDocument } from './policy-document.ts';
 import type { Principal } from './principal.ts';
 
 /** Hands one secret to one principal. Survives rotation of the secret; revoked softly, so that the audit keeps its meaning. */
@@ -8,6 +9,7 @@ export interface Grant {
   readonly principal: Principal;
   readonly label: string;
   readonly description: string | null;
+  readonly policy: PolicyDocument | null;
   readonly expiresAt: number | null;
   readonly createdAt: number;
   readonly revokedAt: number | null;

@@ -51,39 +51,55 @@ export interface AppliedPolicy {
   readonly policy: Policy | null;
 }
 
-export type PolicyVerdict =
-  | { readonly kind: 'pass'; readonly rates: readonly RateDemand[] }
-  | {
-      readonly kind: 'refuse';
-      readonly code: 'policy_violation' | 'grant_expired';
-      readonly policyError: PolicyError | null;
-      /** For example `grant.policy.time_window`. */
-      readonly rule: string;
-      readonly detail: string;
-    };
+export interface PolicyRefusal {
+  readonly kind: 'refuse';
+  readonly code: 'policy_violation' | 'grant_expired';
+  readonly policyError: PolicyError | null;
+  /** For example `grant.policy.time_window`. */
+  readonly rule: string;
+  readonly detail: string;
+}
 
-type Refusal = Omit<Extract<PolicyVerdict, { kind: 'refuse' }>, 'kind' | 'code' | 'rule'> & {
+export type PolicyVerdict = { readonly kind: 'pass'; readonly rates: readonly RateDemand[] } | PolicyRefusal;
+
+type Refusal = Omit<PolicyRefusal, 'kind' | 'code' | 'rule'> & {
   readonly field: string;
   readonly code?: 'grant_expired';
 };
 
-type Check = (policy: Policy, request: PolicyRequest, now: number) => Refusal | null;
+type Check<Request> = (policy: Policy, request: Request, now: number) => Refusal | null;
 
 const maxListLength = 256;
 const maxPaths = 64;
 const maxTtlSeconds = 1_825 * 86_400;
 const workingDays: readonly Weekday[] = ['mon', 'tue', 'wed', 'thu', 'fri'];
 
-/** In the order in which a request is looked at: what it is, where it comes from, when. */
-const checks: readonly Check[] = [
-  checkMethod,
-  checkPath,
+/** What a CONNECT shows already. */
+const tunnelChecks: readonly Check<Pick<PolicyRequest, 'clientAddress'>>[] = [
   checkAddress,
   checkExpiry,
   checkTimeWindow,
   checkWorkingTime,
-  checkReason,
 ];
+
+/** In the order in which a request is looked at: what it is, where it comes from, when. */
+const checks: readonly Check<PolicyRequest>[] = [checkMethod, checkPath, ...tunnelChecks, checkReason];
+
+/** The rules that a policy may have, in the order in which they are shown. */
+export const policyFields = [
+  'time_window',
+  'timezone',
+  'business_hours_only',
+  'weekdays_only',
+  'ip_allowlist',
+  'methods',
+  'paths',
+  'rate_limit',
+  'require_reason',
+  'expires_at',
+  'max_ttl_seconds',
+  'default_ttl_seconds',
+] as const;
 
 /**
  * Whether every policy lets this request pass; if so, the rates that are still to be taken. The first refusal counts, by
@@ -94,32 +110,56 @@ export function evaluatePolicies(
   request: PolicyRequest,
   now: number,
 ): PolicyVerdict {
-  const readable: (AppliedPolicy & { readonly policy: Policy })[] = [];
-  for (const one of applied) {
-    if (one.policy !== null) readable.push({ ...one, policy: one.policy });
-    else {
-      const detail = `The policy of the ${one.level} cannot be read.`;
-      return {
-        kind: 'refuse',
-        code: 'policy_violation',
-        policyError: 'policy_unreadable',
-        rule: `${one.level}.policy`,
-        detail,
-      };
-    }
+  const refusal = findUnreadable(applied) ?? findRefusal(checks, applied, request, now);
+  if (refusal !== null) return refusal;
+  const rates: RateDemand[] = [];
+  for (const { level, id, policy } of applied)
+    if (policy !== null && policy.rateLimit !== null)
+      rates.push({ bucket: `policy:${level}:${id}`, ...policy.rateLimit });
+  return { kind: 'pass', rates };
+}
+
+/**
+ * The same for a tunnel that is asked for: by what is known before anything went through it. Methods, paths, reasons and
+ * rates are left to the requests inside. Null: nothing against it.
+ */
+export function refuseTunnelByPolicy(
+  applied: readonly AppliedPolicy[],
+  request: Pick<PolicyRequest, 'clientAddress'>,
+  now: number,
+): PolicyRefusal | null {
+  return findUnreadable(applied) ?? findRefusal(tunnelChecks, applied, request, now);
+}
+
+function findUnreadable(applied: readonly AppliedPolicy[]): PolicyRefusal | null {
+  for (const { level, policy } of applied) {
+    if (policy !== null) continue;
+    return {
+      kind: 'refuse',
+      code: 'policy_violation',
+      policyError: 'policy_unreadable',
+      rule: `${level}.policy`,
+      detail: `The policy of the ${level} cannot be read.`,
+    };
   }
-  for (const check of checks) {
-    for (const { level, policy } of readable) {
-      const refusal = check(policy, request, now);
+  return null;
+}
+
+function findRefusal<Request>(
+  asked: readonly Check<Request>[],
+  applied: readonly AppliedPolicy[],
+  request: Request,
+  now: number,
+): PolicyRefusal | null {
+  for (const check of asked) {
+    for (const { level, policy } of applied) {
+      const refusal = policy === null ? null : check(policy, request, now);
       if (refusal === null) continue;
       const { field, code = 'policy_violation', policyError, detail } = refusal;
       return { kind: 'refuse', code, policyError, rule: `${level}.policy.${field}`, detail };
     }
   }
-  const rates = readable.flatMap(({ level, id, policy }) =>
-    policy.rateLimit === null ? [] : [{ bucket: `policy:${level}:${id}`, ...policy.rateLimit }],
-  );
-  return { kind: 'pass', rates };
+  return null;
 }
 
 /** The same for one policy. */
@@ -145,7 +185,7 @@ function checkPath(policy: Policy, { path }: PolicyRequest): Refusal | null {
   return policy.paths.some((glob) => matchesPath(glob, path)) ? null : refusal('This path is not among those allowed.');
 }
 
-function checkAddress(policy: Policy, { clientAddress }: PolicyRequest): Refusal | null {
+function checkAddress(policy: Policy, { clientAddress }: Pick<PolicyRequest, 'clientAddress'>): Refusal | null {
   if (policy.addresses?.has(clientAddress) !== false) return null;
   return {
     field: 'ip_allowlist',
@@ -154,7 +194,7 @@ function checkAddress(policy: Policy, { clientAddress }: PolicyRequest): Refusal
   };
 }
 
-function checkExpiry(policy: Policy, _request: PolicyRequest, now: number): Refusal | null {
+function checkExpiry(policy: Policy, _request: unknown, now: number): Refusal | null {
   if (policy.expiresAt === null || now < policy.expiresAt) return null;
   return {
     field: 'expires_at',
@@ -164,11 +204,11 @@ function checkExpiry(policy: Policy, _request: PolicyRequest, now: number): Refu
   };
 }
 
-function checkTimeWindow({ timeWindow }: Policy, _request: PolicyRequest, now: number): Refusal | null {
+function checkTimeWindow({ timeWindow }: Policy, _request: unknown, now: number): Refusal | null {
   return timeWindow === null ? null : checkWindow(timeWindow, 'time_window', now);
 }
 
-function checkWorkingTime(policy: Policy, _request: PolicyRequest, now: number): Refusal | null {
+function checkWorkingTime(policy: Policy, _request: unknown, now: number): Refusal | null {
   const { timezone } = policy;
   if (policy.weekdaysOnly) {
     const refusal = checkWindow({ timezone, days: workingDays, start: 0, end: 1_440 }, 'weekdays_only', now);
@@ -218,8 +258,9 @@ export function grantExpiry(
 }
 
 /**
- * Reads a policy document, which comes from JSON. `field` is what the user calls it, such as `grant_policy`. Throws
- * `validation_failed` with every problem; an unknown field is one, since a rule that is misspelt restricts nothing.
+ * Reads a policy document, which comes from JSON. `field` is what the user calls it, such as `grant_policy`; empty where
+ * the document is the whole request. Throws `validation_failed` with every problem; an unknown field is one, since a rule
+ * that is misspelt restricts nothing.
  */
 export function parsePolicy(document: unknown, of: { readonly level: PolicyLevel; readonly field: string }): Policy {
   const reader = new PolicyReader(document, of.field);
@@ -265,7 +306,7 @@ class PolicyReader {
     const value = this.#fields.get(name);
     this.#fields.delete(name);
     if (value === undefined || value === null) return null;
-    const field = `${this.#field}.${name}`;
+    const field = this.#nameOf(name);
     const outcome = parse(value, field);
     if ('value' in outcome) return outcome.value;
     if (outcome.problem !== '') this.problems.push({ field, message: outcome.problem });
@@ -273,12 +314,16 @@ class PolicyReader {
   }
 
   addProblem(name: string, message: string): void {
-    this.problems.push({ field: `${this.#field}.${name}`, message });
+    this.problems.push({ field: this.#nameOf(name), message });
   }
 
   refuseRest(): void {
     for (const name of this.#fields.keys())
-      this.problems.push({ field: `${this.#field}.${name.slice(0, 60)}`, message: 'is not a rule of a policy' });
+      this.problems.push({ field: this.#nameOf(name.slice(0, 60)), message: 'is not a rule of a policy' });
+  }
+
+  #nameOf(name: string): string {
+    return this.#field === '' ? name : `${this.#field}.${name}`;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CredentialType } from './credential.ts';
 import type { InjectionRule } from './injection.ts';
+import type { PolicyDocument } from './policy-document.ts';
 
 /** A managed secret without its value. The value lives in a {@link SecretVersion} of its own. */
 export interface Secret {
@@ -21,6 +22,11 @@ export interface Secret {
   readonly accountDisplayName: string | null;
   /** Canonical host patterns. Empty: the secret goes nowhere. */
   readonly allowedHosts: readonly string[];
+  /** Whether members of a group may lend the group's grants to agents. */
+  readonly allowGroupDelegation: boolean;
+  /** 1 to 1825. */
+  readonly maxDelegationTtlDays: number;
+  readonly policy: PolicyDocument | null;
   /** Number of the current version, from 1. */
   readonly version: number;
   readonly createdAt: number;

@@ -1,12 +1,17 @@
+import type { Delegation } from '../core/delegation.ts';
+import type { Subject } from '../core/entitle.ts';
 import { AlterError } from '../core/errors.ts';
 import {
   type Decision,
   type EgressMode,
   type EgressRequest,
   evaluate,
+  evaluateKey,
   evaluateUntagged,
   type Passage,
   type Permit,
+  refuseTunnel,
+  type TunnelRequest,
 } from '../core/evaluate.ts';
 import type { Grant } from '../core/grant.ts';
 import type { Secret } from '../core/secret.ts';
@@ -15,6 +20,8 @@ import type { Wish } from './match.ts';
 
 /** What was decided, and on which objects, for the audit record. */
 export interface Verdict {
+  /** By which an agent uses the grant; null where the grant itself was named. */
+  readonly delegation: Delegation | null;
   readonly grant: Grant | null;
   readonly secret: Secret | null;
   readonly refusal: AlterError | null;
@@ -23,30 +30,72 @@ export interface Verdict {
 
 export interface Rules {
   readonly model: ReadModel;
+  /** Of apps that say nothing of their own. */
   readonly mode: EgressMode;
 }
 
+/** What decides about traffic that names no grant. */
+export type UntaggedRequest = Pick<EgressRequest, 'caller' | 'origin' | 'clientAddress'>;
+
 /** Asks the core, with the state as it is now. Throws only where the state can't be read. */
 export async function authorize(wish: Wish, request: EgressRequest, rules: Rules, now: number): Promise<Verdict> {
+  if (wish.kind === 'untagged') return authorizeUntagged(request, rules, now);
   const appId = request.caller.key.appId;
-  if (wish.kind === 'untagged') {
-    rules.model.requireFresh(appId);
-    const decision = evaluateUntagged(request, rules.mode, now);
-    return {
-      grant: null,
-      secret: null,
-      ...(decision.kind === 'allow' ? { leave: decision.passage, refusal: null } : refuse(decision)),
-    };
-  }
-  const grant = await rules.model.findGrant(appId, wish.grantId);
-  const secret = grant === null ? null : await rules.model.findSecret(appId, grant.secretId);
+  const subject = await findSubject(rules.model, appId, wish.grantId);
   rules.model.requireFresh(appId); // after the look-ups: what they gave is judged, and nothing is awaited in between
-  const decision = evaluate(request, { grant, secret }, now);
+  const decision = evaluate(request, subject, now);
   return {
-    grant,
-    secret,
+    delegation: subject.delegation?.delegation ?? null,
+    grant: subject.grant,
+    secret: subject.secret,
     ...(decision.kind === 'allow' ? { leave: decision.permit, refusal: null } : refuse(decision)),
   };
+}
+
+/** The same for traffic that names no grant. An app that is gone lets nothing through. */
+export async function authorizeUntagged(request: UntaggedRequest, rules: Rules, now: number): Promise<Verdict> {
+  const { appId } = request.caller.key;
+  const app = await rules.model.findApp(appId);
+  rules.model.requireFresh(appId);
+  const decision = evaluateUntagged(request, app === null ? 'deny' : (app.egressMode ?? rules.mode), now);
+  return {
+    delegation: null,
+    grant: null,
+    secret: null,
+    ...(decision.kind === 'allow' ? { leave: decision.passage, refusal: null } : refuse(decision)),
+  };
+}
+
+/** Whether a tunnel may be opened for a grant that the CONNECT names. Null: it may; each request inside is asked about again. */
+export async function authorizeTunnel(
+  grantId: string,
+  request: TunnelRequest,
+  model: ReadModel,
+  now: number,
+): Promise<AlterError | null> {
+  const { appId } = request.caller.key;
+  const subject = await findSubject(model, appId, grantId);
+  model.requireFresh(appId);
+  const denial = refuseTunnel(request, subject, now);
+  return denial === null ? null : refuse(denial).refusal;
+}
+
+/** Whether the key is good for anything at the proxy, from this address. Null: it is. */
+export function refuseKey(request: UntaggedRequest, model: ReadModel, now: number): AlterError | null {
+  model.requireFresh(request.caller.key.appId);
+  const denial = evaluateKey(request.caller, request.clientAddress, now);
+  return denial === null ? null : refuse(denial).refusal;
+}
+
+/** What an id names: a grant, or a delegation with its source grant and the one who lends it. */
+export async function findSubject(model: ReadModel, appId: string, id: string): Promise<Subject> {
+  const app = await model.findApp(appId);
+  const named = await model.findGrant(appId, id);
+  const delegation = named === null ? await model.findDelegation(appId, id) : null;
+  const grant = delegation === null ? named : await model.findGrant(appId, delegation.sourceGrantId);
+  const secret = grant === null ? null : await model.findSecret(appId, grant.secretId);
+  if (delegation === null) return { app, grant, secret };
+  return { app, grant, secret, delegation: { delegation, user: await model.findDelegator(delegation) } };
 }
 
 function refuse(decision: Extract<Decision, { kind: 'deny' }>): { readonly leave: null; readonly refusal: AlterError } {

@@ -25,26 +25,33 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
     const tags = exchange.effectiveTags(request.tags);
     trail.sawRequest(request.method, request.origin, request.target, tags);
 
-    const identity = tunnel?.identity ?? (await identify(request.proxyAuthorization, plane.model));
+    const identity = tunnel?.identity ?? (await identify(request.proxyAuthorization, exchange, plane));
     const caller = await proveKey(identity, plane.model);
     trail.sawCaller(caller);
 
+    // Only where a grant may be at stake: what leaves without a credential is nobody's in particular.
+    const userToken = tags.grant === null && identity.choice.kind === 'header' ? null : tags.userToken;
+    const appId = caller.key.appId;
     const asked = {
       caller,
       origin: request.origin,
       method: request.method,
       path: pathOf(request.target),
+      reason: tags.reason,
       clientAddress,
+      user: await plane.users.prove(userToken, appId, plane.clock()),
     };
+    trail.sawUser(asked.user);
     const wish = await match(tags.grant, identity.choice, { ...asked, model: plane.model, now: plane.clock() });
     const verdict = await authorize(wish, asked, plane, plane.clock());
     await trail.decide(verdict);
     if (verdict.leave === null) throw verdict.refusal;
-    exchange.holdTo(
-      async () =>
-        (await authorize(wish, { ...asked, caller: await proveKey(identity, plane.model) }, plane, plane.clock()))
-          .refusal,
-    );
+    exchange.holdTo(async () => {
+      const now = plane.clock();
+      const user = await plane.users.prove(userToken, appId, now);
+      const again = { ...asked, caller: await proveKey(identity, plane.model), user };
+      return (await authorize(wish, again, plane, now)).refusal;
+    });
 
     const { leave } = verdict;
     const outbound = isPermit(leave)
@@ -54,6 +61,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
       req: exchange.req,
       res,
       expectsContinue: exchange.expectsContinue,
+      upgrade: exchange.upgrade,
       answerHeaders: (status) => answerHeaders(trail.requestId, leave, status),
     });
     trail.complete(outcome, leave);

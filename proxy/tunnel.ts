@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type AlterError, toAlterError } from '../core/errors.ts';
-import type { EgressRequest, Passage, Permit } from '../core/evaluate.ts';
+import type { Passage, Permit } from '../core/evaluate.ts';
 import type { Origin } from '../core/origin.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { AuditTrail } from './audit.ts';
-import { authorize } from './authorize.ts';
+import { authorizeTunnel, authorizeUntagged, refuseKey } from './authorize.ts';
 import type { DataPlane } from './data-plane.ts';
 import { dial } from './dial.ts';
-import { type Identity, identify, proveKey } from './identify.ts';
+import { type Arrival, type Identity, identify, proveKey } from './identify.ts';
 import { match } from './match.ts';
 import { parseConnect, type RequestTags } from './request.ts';
 
@@ -36,7 +36,7 @@ export type TunnelDecision =
  */
 export async function decideTunnel(
   req: IncomingMessage,
-  clientAddress: string,
+  arrival: Arrival,
   trail: AuditTrail,
   plane: DataPlane,
 ): Promise<TunnelDecision> {
@@ -45,42 +45,32 @@ export async function decideTunnel(
     plane.limits,
   );
   const { origin } = connect;
+  const { clientAddress } = arrival;
   trail.sawRequest('CONNECT', origin, '', connect.tags);
-  const identity = await identify(connect.proxyAuthorization, plane.model);
+  const identity = await identify(connect.proxyAuthorization, arrival, plane);
   const caller = await proveKey(identity, plane.model);
   trail.sawCaller(caller);
-  const request = { caller, origin, method: 'CONNECT', path: '', clientAddress };
+  // A token is looked at where there is a grant at stake, and never for what passes untouched.
+  const request = { caller, origin, clientAddress };
 
   const tunnel: Tunnel = { origin, identity, tags: connect.tags, clientAddress };
   if (connect.tags.grant !== null) {
-    await requireGrant(connect.tags.grant, request, plane);
+    const user = await plane.users.prove(connect.tags.userToken, caller.key.appId, plane.clock());
+    trail.sawUser(user);
+    // A grant that the CONNECT names must allow this host, so that a tunnel to anywhere else is not even opened.
+    const refusal = await authorizeTunnel(connect.tags.grant, { ...request, user }, plane.model, plane.clock());
+    if (refusal !== null) throw refusal;
     return { kind: 'intercept', tunnel };
   }
-  const verdict = await authorize({ kind: 'untagged' }, request, { model: plane.model, mode: 'tunnel' }, plane.clock());
-  if (verdict.refusal !== null) throw verdict.refusal; // the key itself is of no use here
+  const refusal = refuseKey(request, plane.model, plane.clock());
+  if (refusal !== null) throw refusal;
   if (await isIntercepted(identity, caller, origin, plane)) return { kind: 'intercept', tunnel };
 
-  const passage = await authorize(
-    { kind: 'untagged' },
-    request,
-    { model: plane.model, mode: plane.mode },
-    plane.clock(),
-  );
+  const passage = await authorizeUntagged(request, plane, plane.clock());
   await trail.decide(passage);
   const { leave } = passage;
   if (leave === null) throw passage.refusal;
   return { kind: 'blind', upstream: await dial(origin, plane.dial), identity, passage: leave };
-}
-
-/** A grant that the CONNECT names must allow this host, so that a tunnel to anywhere else is not even opened. */
-async function requireGrant(grantId: string, request: EgressRequest, plane: DataPlane): Promise<void> {
-  const verdict = await authorize(
-    { kind: 'grant', grantId },
-    request,
-    { model: plane.model, mode: plane.mode },
-    plane.clock(),
-  );
-  if (verdict.refusal !== null) throw verdict.refusal;
 }
 
 async function isIntercepted(identity: Identity, caller: Caller, origin: Origin, plane: DataPlane): Promise<boolean> {
@@ -88,7 +78,8 @@ async function isIntercepted(identity: Identity, caller: Caller, origin: Origin,
   if (identity.choice.kind !== 'listed') return false;
   try {
     return (
-      (await match(null, identity.choice, { caller, origin, model: plane.model, now: plane.clock() })).kind === 'grant'
+      (await match(null, identity.choice, { caller, user: null, origin, model: plane.model, now: plane.clock() }))
+        .kind === 'grant'
     );
   } catch (error) {
     if (toAlterError(error).code === 'ambiguous_grant') return true; // the request inside is told so, in a response it can read
@@ -116,6 +107,6 @@ export async function recheckTunnel(
   plane: DataPlane,
 ): Promise<AlterError | null> {
   const caller = await proveKey(tunnel.identity, plane.model);
-  const request = { caller, origin: tunnel.passage.origin, method: 'CONNECT', path: '', clientAddress };
-  return (await authorize({ kind: 'untagged' }, request, plane, plane.clock())).refusal;
+  const { origin } = tunnel.passage;
+  return (await authorizeUntagged({ caller, origin, clientAddress }, plane, plane.clock())).refusal;
 }

@@ -4,13 +4,14 @@ import { issueId } from '../core/id.ts';
 import type { Principal } from '../core/principal.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
-import { either, objectOf, oneOf, orNull, text, whole } from './record-shape.ts';
+import { document, either, maxPolicyBytes, objectOf, oneOf, orNull, text, whole } from './record-shape.ts';
 import { openRecord, type RecordKind, SealedRecords, sealRecord } from './sealed-records.ts';
 import { RevisionConflict, type Store } from './store.ts';
 import { asked, fromStoreFailure } from './store-failure.ts';
 
 /** What an operator says of a new grant. The vault adds id and times. */
-export type GrantDraft = Pick<Grant, 'secretId' | 'principal' | 'label' | 'description' | 'expiresAt'>;
+export type GrantDraft = Pick<Grant, 'secretId' | 'principal' | 'label' | 'description' | 'expiresAt'> &
+  Partial<Pick<Grant, 'policy'>>;
 
 export const grantKind: RecordKind<Grant> = {
   type: 'grant',
@@ -26,15 +27,17 @@ export const grantKind: RecordKind<Grant> = {
     ),
     label: text(1_024),
     description: orNull(text(8_192)),
+    policy: orNull(document(maxPolicyBytes)),
     expiresAt: orNull(whole),
     createdAt: whole,
     revokedAt: orNull(whole),
   },
+  absent: { policy: null },
   idOf: (grant) => grant.id,
   spaceOf: (grant) => grant.appId,
   tagsOf: (grant, keys) => [
     secretTag(keys, grant.secretId),
-    keys.word('grant-to', principalWords(grant.principal)),
+    principalTag(keys, grant.principal),
     // A revoked grant can't be in the way of a live one when the data plane looks for grants by host.
     ...(grant.revokedAt === null ? [liveGrantTag(keys, grant.secretId, grant.principal)] : []),
   ],
@@ -49,7 +52,12 @@ function secretTag(keys: SpaceKeys, secretId: string): string {
   return keys.word('grant-of', secretId);
 }
 
-function principalWords(principal: Principal): string {
+function principalTag(keys: SpaceKeys, principal: Principal): string {
+  return keys.word('grant-to', principalWords(principal));
+}
+
+/** One word for one principal. */
+export function principalWords(principal: Principal): string {
   switch (principal.type) {
     case 'system':
       return 'system';
@@ -90,6 +98,7 @@ export class GrantRepository {
       principal: draft.principal,
       label: draft.label,
       description: draft.description,
+      policy: draft.policy ?? null,
       expiresAt: draft.expiresAt,
       createdAt: now,
       revokedAt: null,
@@ -101,7 +110,7 @@ export class GrantRepository {
     return this.#records.get(id);
   }
 
-  /** As for secrets: label, description and expiry can change, and nothing else. */
+  /** As for secrets: label, description, policy and expiry can change, and nothing else. */
   update(id: string, change: (grant: Grant) => Grant, expectedRevision?: number): Promise<Versioned<Grant>> {
     return this.#records.update(
       id,
@@ -112,6 +121,7 @@ export class GrantRepository {
           ...grant,
           label: changed.label,
           description: changed.description,
+          policy: changed.policy,
           expiresAt: changed.expiresAt,
         };
       },
@@ -124,9 +134,16 @@ export class GrantRepository {
     return this.#records.update(id, (grant) => this.#revoked(grant));
   }
 
-  /** Revoked grants stay in the list. */
-  list(query: PageQuery & { readonly secretId?: string }): Promise<Page<Grant>> {
-    const { limit, offset, secretId } = query;
+  /** Of a secret, or else of a principal, or else all. Revoked grants stay in the list. */
+  list(
+    query: PageQuery & { readonly secretId?: string | undefined; readonly principal?: Principal | undefined },
+  ): Promise<Page<Grant>> {
+    const { limit, offset, secretId, principal } = query;
+    if (secretId === undefined && principal !== undefined) {
+      const words = principalWords(principal);
+      const tag = principalTag(this.#keys, principal);
+      return this.#records.list({ limit, offset, tag, says: (grant) => principalWords(grant.principal) === words });
+    }
     if (secretId === undefined) return this.#records.list({ limit, offset });
     return this.#records.list({
       limit,

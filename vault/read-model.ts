@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AddressSet, findAddressRange } from '../core/address.ts';
 import type { Agent } from '../core/agent.ts';
+import type { App } from '../core/app.ts';
 import { type Delegation, delegationStatus, findChainBreak } from '../core/delegation.ts';
 import { AlterError } from '../core/errors.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
@@ -12,6 +13,7 @@ import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import type { User, VerifiedUser } from '../core/user.ts';
 import { agentKind } from './agent-repository.ts';
+import { appKind } from './app-repository.ts';
 import { delegationKind, liveDelegationTag } from './delegation-repository.ts';
 import { grantKind, liveGrantTag, principalWords } from './grant-repository.ts';
 import { identityProviderKind, maxIdentityProviders } from './identity-provider-repository.ts';
@@ -67,6 +69,7 @@ const secretReading = asStored(secretKind);
 const versionReading = asStored(secretVersionKind);
 const grantReading = asStored(grantKind);
 const agentReading = asStored(agentKind);
+const appReading = asStored(appKind);
 const delegationReading = asStored(delegationKind);
 const providerReading = asStored(identityProviderKind);
 const userReading = asStored(userKind);
@@ -132,6 +135,10 @@ export class ReadModel {
     };
     const found = this.#find(appId, keyReading, keyId);
     return found instanceof Promise ? found.then(complete) : complete(found);
+  }
+
+  findApp(appId: string): App | null | Promise<App | null> {
+    return this.#find(systemSpace, appReading, appId);
   }
 
   findAgent(appId: string, agentId: string): Agent | null | Promise<Agent | null> {
@@ -242,9 +249,13 @@ export class ReadModel {
 
   /** Throws `state_unavailable` where the store was not heard of for longer than the bound. Ask after the look-ups. */
   requireFresh(appId: string): void {
-    const view = this.#views.get(appId);
-    const fresh = view instanceof SpaceView && performance.now() - view.contactAt <= this.#maxStalenessMs;
-    if (!fresh) throw new AlterError('state_unavailable');
+    const since = performance.now() - this.#maxStalenessMs;
+    const isFresh = (view: SpaceView | Promise<SpaceView | null> | undefined): boolean =>
+      view instanceof SpaceView && view.contactAt >= since;
+    // The record of the app itself, with its policy, stands in the system space.
+    const systemView = this.#views.get(systemSpace);
+    if (!isFresh(this.#views.get(appId)) || (systemView !== undefined && !isFresh(systemView)))
+      throw new AlterError('state_unavailable');
   }
 
   /** Tells of every change, after the old state was forgotten. Returns the way to stop listening. */

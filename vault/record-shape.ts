@@ -6,9 +6,18 @@ export type Shape<T> = { readonly [Field in keyof T]-?: Check };
 type Check = (value: unknown) => boolean;
 
 const maxBodyBytes = 1_048_576;
+/** More than the longest lists that a policy may have come to. */
+export const maxPolicyBytes = 65_536;
 
-/** Null where the bytes are not the JSON of such a record. */
-export function readShape<T extends object>(shape: Shape<T>, json: Uint8Array): T | null {
+/**
+ * Null where the bytes are not the JSON of such a record. `absent`: fields that were not kept from the start, each with what
+ * a record without it means. A record is sealed, so that nobody but the release that wrote it can have left one out.
+ */
+export function readShape<T extends object>(
+  shape: Shape<T>,
+  json: Uint8Array,
+  absent: Partial<T> | null = null,
+): T | null {
   if (json.length > maxBodyBytes) return null;
   let value: unknown;
   try {
@@ -16,7 +25,15 @@ export function readShape<T extends object>(shape: Shape<T>, json: Uint8Array): 
   } catch {
     return null;
   }
+  if (absent !== null && typeof value === 'object' && value !== null && !Array.isArray(value))
+    value = completed(value, absent);
   return hasShape(shape, value) ? value : null;
+}
+
+/** An own field `__proto__` stays one: it is refused with every other unknown field. */
+function completed(record: object, absent: object): object {
+  const missing = Object.entries(absent).filter(([field]) => !Object.hasOwn(record, field));
+  return missing.length === 0 ? record : Object.fromEntries([...Object.entries(record), ...missing]);
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -43,6 +60,8 @@ export const text =
 /** From 0: a time in milliseconds since the epoch, a count, a version. */
 export const whole: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
+export const truth: Check = (value) => typeof value === 'boolean';
+
 export const orNull =
   (check: Check): Check =>
   (value) =>
@@ -62,6 +81,27 @@ export const objectOf =
   <T extends object>(shape: Shape<T>): Check =>
   (value) =>
     hasShape(shape, value);
+
+/** An object of texts. `__proto__` is refused as a name: it would vanish where the object is copied. */
+export const textMap =
+  (of: { readonly maxEntries: number; readonly maxKey: number; readonly maxValue: number }): Check =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.keys(value).length <= of.maxEntries &&
+    Object.entries(value).every(
+      ([key, entry]) => key !== '__proto__' && key.length <= of.maxKey && text(of.maxValue)(entry),
+    );
+
+/** Any object that fits into `maxBytes` of JSON: what it says is for those who read it to judge. */
+export const document =
+  (maxBytes: number): Check =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Buffer.byteLength(JSON.stringify(value)) <= maxBytes;
 
 export const either =
   (...checks: readonly Check[]): Check =>

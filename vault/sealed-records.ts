@@ -9,6 +9,8 @@ import { asked, fromStoreFailure } from './store-failure.ts';
 export interface RecordKind<T extends object> {
   readonly type: string;
   readonly shape: Shape<T>;
+  /** Fields that records of an earlier release may lack, with what that means. */
+  readonly absent?: Partial<T>;
   /** The id and space that the record must be stored under: checked when it is opened. */
   readonly idOf: (value: T) => string;
   readonly spaceOf?: (value: T) => string;
@@ -51,7 +53,7 @@ export function openRecord<T extends object>(
   stored: StoredRecord,
 ): Versioned<T> {
   const json = keys.open({ type: kind.type, id, revision: stored.revision }, stored.body);
-  const value = readShape(kind.shape, json);
+  const value = readShape(kind.shape, json, kind.absent);
   json.fill(0);
   if (value === null || kind.idOf(value) !== id || (kind.spaceOf !== undefined && kind.spaceOf(value) !== keys.space)) {
     throw new AlterError('state_invalid', {
@@ -140,6 +142,22 @@ export class SealedRecords<T extends object> {
       try {
         await this.#store.commit(this.keys.space, [put, ...(await alongside(next))]);
         return { value: next, revision: current.revision + 1 };
+      } catch (error) {
+        const again = error instanceof RevisionConflict && expectedRevision === undefined && attempt < maxAttempts;
+        if (!again) throw fromStoreFailure(error);
+      }
+    }
+  }
+
+  /** Throws `not_found`; with `expectedRevision` also `revision_conflict`. */
+  async delete(id: string, expectedRevision?: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const { revision } = await this.get(id);
+      if (expectedRevision !== undefined && revision !== expectedRevision) throw new AlterError('revision_conflict');
+      try {
+        const change = { kind: 'delete', type: this.kind.type, id, expectedRevision: revision } as const;
+        await this.#store.commit(this.keys.space, [change]);
+        return;
       } catch (error) {
         const again = error instanceof RevisionConflict && expectedRevision === undefined && attempt < maxAttempts;
         if (!again) throw fromStoreFailure(error);

@@ -1,4 +1,5 @@
 import { credentialTypes } from '../core/credential.ts';
+import { defaultDelegationTtlDays } from '../core/delegation.ts';
 import { AlterError } from '../core/errors.ts';
 import type { Grant } from '../core/grant.ts';
 import { formatHostPattern, parseHostPattern } from '../core/host-pattern.ts';
@@ -9,7 +10,7 @@ import { slugCandidate, slugify } from '../core/slug.ts';
 import { type GrantRepository, grantKind } from './grant-repository.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
-import { listOf, objectOf, oneOf, orNull, text, whole } from './record-shape.ts';
+import { document, listOf, maxPolicyBytes, objectOf, oneOf, orNull, text, truth, whole } from './record-shape.ts';
 import { type RecordKind, SealedRecords, sealRecord } from './sealed-records.ts';
 import type { SecretValue } from './secret-value.ts';
 import { sealVersion, secretVersionKind, versionId, versionTag } from './secret-version.ts';
@@ -28,7 +29,8 @@ export type SecretDraft = Pick<
   | 'accountIdentifier'
   | 'accountDisplayName'
   | 'allowedHosts'
->;
+> &
+  Partial<Pick<Secret, 'allowGroupDelegation' | 'maxDelegationTtlDays' | 'policy'>>;
 
 const maxAllowedHosts = 256;
 const maxFields = 64;
@@ -52,11 +54,15 @@ export const secretKind: RecordKind<Secret> = {
     accountIdentifier: orNull(text(1_024)),
     accountDisplayName: orNull(text(1_024)),
     allowedHosts: listOf(text(270), maxAllowedHosts),
+    allowGroupDelegation: truth,
+    maxDelegationTtlDays: whole,
+    policy: orNull(document(maxPolicyBytes)),
     version: whole,
     createdAt: whole,
     updatedAt: whole,
     rotatedAt: orNull(whole),
   },
+  absent: { allowGroupDelegation: false, maxDelegationTtlDays: defaultDelegationTtlDays, policy: null },
   idOf: (secret) => secret.id,
   spaceOf: (secret) => secret.appId,
   tagsOf: (secret, keys) => secret.allowedHosts.map((pattern) => hostTag(keys, pattern)),
@@ -111,6 +117,7 @@ export class SecretRepository {
       principal: { type: 'system' },
       label: of.baseGrantLabel,
       description: null,
+      policy: null,
       expiresAt: null,
       createdAt: now,
       revokedAt: null,
@@ -136,6 +143,9 @@ export class SecretRepository {
         accountIdentifier: draft.accountIdentifier,
         accountDisplayName: draft.accountDisplayName,
         allowedHosts: canonicalHosts(draft.allowedHosts),
+        allowGroupDelegation: draft.allowGroupDelegation ?? false,
+        maxDelegationTtlDays: draft.maxDelegationTtlDays ?? defaultDelegationTtlDays,
+        policy: draft.policy ?? null,
         version: 1,
         createdAt: now,
         updatedAt: now,
