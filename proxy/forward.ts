@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Outbound } from './inject.ts';
 
 /** Sends an outbound request on and streams the answer back. The port behind which the HTTP client stands. */
@@ -15,12 +16,30 @@ export interface ClientSide {
   readonly res: ServerResponse;
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean;
+  /** Null for everything but the handshake of a WebSocket. */
+  readonly upgrade: ClientUpgrade | null;
   /** Headers that the proxy adds to the answer, flat, once its status is known. */
   answerHeaders(status: number): readonly string[];
+}
+
+/** The connection of a client that asked for a WebSocket, as the HTTP parser left it. */
+export interface ClientUpgrade {
+  readonly socket: Socket;
+  /** What the client sent behind its handshake, before it knew the answer. */
+  readonly head: Buffer;
+  /** Told once both ends are joined; `leave` ends the channel with a close frame to both. */
+  joined(leave: () => void): void;
 }
 
 export interface Outcome {
   readonly status: number;
   /** How it ended after the answer began. */
   readonly end: 'complete' | 'upstream_incomplete' | 'client_gone';
+}
+
+/** Requests and WebSockets are carried by different clients. */
+export function forwardBy(of: { readonly requests: Forwarder; readonly upgrades: Forwarder }): Forwarder {
+  return {
+    forward: (outbound, client) => (client.upgrade === null ? of.requests : of.upgrades).forward(outbound, client),
+  };
 }

@@ -18,14 +18,14 @@ export class ResponseHeaders {
   readonly endToEnd: readonly string[];
   readonly contentLength: number | null;
 
-  constructor(raw: readonly Buffer[]) {
+  constructor(raw: readonly (Buffer | string)[]) {
     const kept: string[] = [];
     let contentLength: string | null = null;
     let chunked = false;
     let nominated: string[] = [];
     for (let i = 0; i < raw.length; i += 2) {
-      const name = raw[i]!.toString('latin1');
-      const value = raw[i + 1]!.toString('latin1');
+      const name = textOf(raw[i]!);
+      const value = textOf(raw[i + 1]!);
       const lower = name.toLowerCase();
       if (lower === 'content-length') {
         if (contentLength !== null)
@@ -48,4 +48,8 @@ export class ResponseHeaders {
       nominated.length === 0 ? kept : kept.filter((_, i) => !nominated.includes(kept[i - (i % 2)]!.toLowerCase()));
     this.contentLength = contentLength === null ? null : Number(contentLength);
   }
+}
+
+function textOf(bytes: Buffer | string): string {
+  return typeof bytes === 'string' ? bytes : bytes.toString('latin1');
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Pool } from 'undici';
 import { toAlterError } from '../core/errors.ts';
 import type { Origin } from '../core/origin.ts';
@@ -5,10 +6,13 @@ import { type DialRules, dial } from './dial.ts';
 import type { Outbound } from './inject.ts';
 import type { UpstreamTls } from './verify.ts';
 
-export interface PoolRules {
+export interface ConnectRules {
   readonly dial: DialRules;
   readonly tls: UpstreamTls;
   readonly tlsTimeoutMs: number;
+}
+
+export interface PoolRules extends ConnectRules {
   readonly maxConnectionsPerPool: number;
 }
 
@@ -93,7 +97,8 @@ export class UpstreamPools {
   }
 }
 
-async function connectTo(origin: Origin, rules: PoolRules) {
+/** A connection to an address that was classified, verified where the origin is https. Throws what `dial` and the TLS throw. */
+export async function connectTo(origin: Origin, rules: ConnectRules): Promise<Socket> {
   const socket = await dial(origin, rules.dial);
   return origin.scheme === 'https' ? await rules.tls.connect(socket, origin, rules.tlsTimeoutMs) : socket;
 }
