@@ -3,6 +3,7 @@ import type { EgressMode } from '../core/evaluate.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { AuditTargets } from './audit.ts';
 import type { DialRules } from './dial.ts';
+import type { FailedKeys } from './failed-keys.ts';
 import type { Forwarder } from './forward.ts';
 import type { Reporter } from './report.ts';
 import type { HeadLimits } from './request.ts';
@@ -18,6 +19,7 @@ export interface DataPlane {
   readonly dial: DialRules;
   readonly mode: EgressMode;
   readonly limits: HeadLimits;
+  readonly failedKeys: FailedKeys;
   readonly clock: () => number;
   readonly requestId: () => string;
   readonly reporter: Reporter;

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AlterError } from '../core/errors.ts';
+import type { ClientUpgrade } from './forward.ts';
 import type { RawRequest, RequestTags } from './request.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Phase } from './watchdog.ts';
@@ -15,8 +17,13 @@ export class Exchange {
   readonly tunnel: Tunnel | null;
   readonly clientAddress: string;
   readonly expectsContinue: boolean;
+  /** Null for everything but a request for a WebSocket. */
+  readonly upgrade: ClientUpgrade | null;
   readonly startedMs = performance.now();
+  readonly #rawHeaders: readonly string[];
+  readonly #claim: (keyId: string) => void;
   #recheck: Recheck | null = null;
+  #leave: (() => void) | null = null;
 
   constructor(of: {
     req: IncomingMessage;
@@ -24,17 +31,38 @@ export class Exchange {
     tunnel: Tunnel | null;
     clientAddress: string;
     expectsContinue: boolean;
+    upgrade: { readonly socket: Socket; readonly head: Buffer } | null;
+    /** Those of `req`, unless some of them were for this proxy only. */
+    rawHeaders?: readonly string[];
+    /** Counts the connection for a key. Throws `overloaded`. */
+    claim: (keyId: string) => void;
   }) {
     this.req = of.req;
     this.res = of.res;
     this.tunnel = of.tunnel;
     this.clientAddress = of.clientAddress;
     this.expectsContinue = of.expectsContinue;
+    this.#rawHeaders = of.rawHeaders ?? of.req.rawHeaders;
+    this.#claim = of.claim;
+    this.upgrade =
+      of.upgrade === null
+        ? null
+        : {
+            ...of.upgrade,
+            joined: (leave) => {
+              this.#leave = leave;
+            },
+          };
   }
 
   get raw(): RawRequest {
-    const { method = '', url = '', httpVersion, rawHeaders } = this.req;
-    return { method, url, httpVersion, rawHeaders };
+    const { method = '', url = '', httpVersion } = this.req;
+    return { method, url, httpVersion, rawHeaders: this.#rawHeaders, upgrade: this.upgrade !== null };
+  }
+
+  /** The connection counts for this key from now on. Throws `overloaded` where the key holds too many. */
+  claimFor(keyId: string): void {
+    this.#claim(keyId);
   }
 
   /** What the request says of itself wins over what was said on the CONNECT. */
@@ -46,6 +74,7 @@ export class Exchange {
       reason: tags.reason ?? inherited.reason,
       caller: tags.caller ?? inherited.caller,
       context: tags.context ?? inherited.context,
+      userToken: tags.userToken ?? inherited.userToken,
     };
   }
 
@@ -58,12 +87,18 @@ export class Exchange {
   async recheck(): Promise<AlterError | null> {
     if (this.#recheck === null) return null;
     const refusal = await this.#recheck();
-    if (refusal !== null) this.res.destroy();
+    if (refusal !== null) (this.upgrade?.socket ?? this.res).destroy();
     return refusal;
+  }
+
+  /** Asks both ends of a WebSocket to close; a request that has an end of its own is left to it. */
+  leave(): void {
+    this.#leave?.();
   }
 
   /** Whom the exchange is waiting for, as the watchdog counts time. */
   phase(): Phase {
+    if (this.upgrade !== null) return this.#leave === null ? 'answer' : 'tunnel';
     if (!this.req.complete) return 'body';
     if (!this.res.headersSent) return 'answer';
     return this.res.writableNeedDrain || this.res.writableEnded ? 'body' : 'stream';

@@ -1,8 +1,9 @@
-import { AlterError } from '../core/errors.ts';
+import { AlterError, toAlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 import type { Caller } from '../core/runtime-key.ts';
-import { digestsEqual, findToken } from '../core/token.ts';
+import { digestsEqual } from '../core/token.ts';
 import type { ReadModel } from '../vault/read-model.ts';
+import type { FailedKeys } from './failed-keys.ts';
 
 /** How the user name of the proxy URL wants untagged requests to be treated. */
 export type GrantChoice =
@@ -17,19 +18,41 @@ export interface Identity {
   readonly choice: GrantChoice;
 }
 
+/** A request or a CONNECT, as far as it matters here: where it comes from, and whose connection it is. */
+export interface Arrival {
+  readonly clientAddress: string;
+  /** Counts the connection for a key. Throws `overloaded`. */
+  claimFor(keyId: string): void;
+}
+
 const maxListedGrants = 32;
 
 /**
- * Reads `Proxy-Authorization` and proves the key. Throws `proxy_auth_required`, `key_invalid`, `grant_header_invalid`.
- * An unknown id and a wrong secret answer alike.
+ * Reads `Proxy-Authorization` and proves the key. Throws `proxy_auth_required`, `key_invalid`, `grant_header_invalid`,
+ * `rate_limited` after too many wrong keys from one address, and `overloaded` where the key has too many connections. An
+ * unknown id and a wrong secret answer alike.
  */
-export async function identify(header: string | null, model: ReadModel): Promise<Identity> {
+export async function identify(
+  header: string | null,
+  arrival: Arrival,
+  { model, failedKeys }: { readonly model: ReadModel; readonly failedKeys: FailedKeys },
+): Promise<Identity> {
   if (header === null) throw new AlterError('proxy_auth_required');
   const { user, password } = readCredentials(header);
-  const token = findToken(password);
-  if (token === null || token.kind === 'pat') throw new AlterError('key_invalid');
+  const token = failedKeys.findToken(password, arrival.clientAddress);
+  if (token === null || token.kind === 'pat') {
+    failedKeys.failed(arrival.clientAddress);
+    throw new AlterError('key_invalid');
+  }
   const identity = { keyId: token.id, digest: token.digest, choice: readChoice(user) };
-  await proveKey(identity, model);
+  try {
+    await proveKey(identity, model);
+  } catch (error) {
+    if (toAlterError(error).code === 'key_invalid') failedKeys.failed(arrival.clientAddress);
+    throw error;
+  }
+  failedKeys.succeeded(arrival.clientAddress, token);
+  arrival.claimFor(token.id);
   return identity;
 }
 

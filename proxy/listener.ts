@@ -1,28 +1,38 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { unmapIpv4 } from '../core/address.ts';
+import type { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
-import type { TunnelKind } from '../telemetry/metrics.ts';
 import { AuditTrail } from './audit.ts';
+import { Capacity } from './capacity.ts';
 import type { DataPlane } from './data-plane.ts';
+import { Entrance, type EntranceRules, peerOf, socketBufferBytes } from './entrance.ts';
 import { Exchange, type Recheck } from './exchange.ts';
+import { findClientAddress, withoutForwardedFor } from './forwarded-for.ts';
+import type { Arrival } from './identify.ts';
 import { handle } from './pipeline.ts';
-import { refuse, refuseSocket } from './respond.ts';
+import { refuse, refuseSocket, turnAway } from './respond.ts';
 import { terminate } from './terminate.ts';
 import { decideTunnel, join, recheckTunnel, type Tunnel } from './tunnel.ts';
 import type { PhaseLimits, Watchdog, Watched } from './watchdog.ts';
 
-const socketBufferBytes = 256 * 1_024; // measured: takes a bulk transfer from 2.4 to 1.9 CPU seconds a gigabyte
 /** An exchange younger than this was judged just now. */
 const recheckAfterMs = 1_000;
 const maxPipelined = 16;
+/** Connections beyond the limit that are told so and waited for; the rest are told, and cut. */
+const maxTurnedAway = 32;
+const turnAwayMs = 1_000;
+/** What was cut may take this long to be on record. */
+const settleMs = 1_000;
 
 interface Client {
   readonly socket: Socket;
   readonly watched: Watched;
-  readonly address: string;
+  /** The peer, or who it says is behind it. */
+  address: string;
+  /** Whose connections this one is counted among. */
+  readonly keyIds: Set<string>;
   tunnel: Tunnel | null;
   exchange: Exchange | null;
   /** Requests that were sent before the one under way was answered. */
@@ -31,7 +41,9 @@ interface Client {
   recheck: Recheck | null;
 }
 
-export interface ListenerRules {
+export interface ListenerRules extends EntranceRules {
+  /** Peers whose X-Forwarded-For is believed. */
+  readonly forwardedForFrom: AddressSet;
   readonly limits: Config['limits'];
   readonly timeouts: Config['timeouts'];
 }
@@ -50,18 +62,21 @@ export function phaseLimits(timeouts: Config['timeouts']): PhaseLimits {
 }
 
 /**
- * The connections of workloads. One HTTP server reads what comes on the port itself (CONNECT, and requests in absolute
- * form); a second one, which listens nowhere, reads what comes inside opened tunnels.
+ * The connections of workloads. One HTTP server reads what comes through the entrance (CONNECT, and requests in absolute
+ * form), a second one what comes inside opened tunnels; neither listens anywhere itself.
  */
 export class Listener {
   readonly #plane: DataPlane;
   readonly #rules: ListenerRules;
   readonly #watchdog: Watchdog;
+  readonly #entrance: Entrance;
+  readonly #capacity: Capacity;
   readonly #outer: Server;
   readonly #inner: Server;
   readonly #clients = new Map<Duplex, Client>();
-  readonly #tunnelsOfKey = new Map<string, number>();
-  #open = 0;
+  /** Requests whose outcome is not on record yet. */
+  readonly #unsettled = new Set<Promise<void>>();
+  #turnedAway = 0;
   #draining = false;
   #drained: (() => void) | null = null;
 
@@ -69,8 +84,12 @@ export class Listener {
     this.#plane = plane;
     this.#rules = rules;
     this.#watchdog = watchdog;
+    this.#capacity = new Capacity(rules.limits);
+    this.#entrance = new Entrance(rules, {
+      connection: (socket) => this.#onConnection(socket),
+      error: (error) => plane.reporter.acceptFailed(error),
+    });
     this.#outer = this.#createServer();
-    this.#outer.on('connection', (socket: Socket) => this.#onConnection(socket));
     this.#outer.on(
       'connect',
       (req: IncomingMessage, socket: Duplex, head: Buffer) => void this.#onConnect(req, socket as Socket, head),
@@ -87,22 +106,16 @@ export class Listener {
   }
 
   get connections(): number {
-    return this.#open;
+    return this.#capacity.open;
   }
 
   get draining(): boolean {
     return this.#draining;
   }
 
+  /** Rejects with the error of `listen()`, such as EADDRINUSE. */
   listen(address: ListenAddress): Promise<ListenAddress> {
-    return new Promise((resolve, reject) => {
-      this.#outer.once('error', reject);
-      this.#outer.listen({ host: address.host, port: address.port, backlog: 1_024 }, () => {
-        this.#outer.off('error', reject);
-        const bound = this.#outer.address() as AddressInfo;
-        resolve({ host: bound.address, port: bound.port });
-      });
-    });
+    return this.#entrance.listen(address);
   }
 
   /** Cuts what the policy would no longer let begin. Called on every sweep of the watchdog. */
@@ -125,29 +138,36 @@ export class Listener {
     }
   }
 
-  /** No new connections or requests; resolves when those under way are over, or after `drainMs`, when they are cut. */
+  /**
+   * No new connections or requests; resolves when those under way are over, or after `drainMs`, when they are cut, and when
+   * the outcome of each is on its way to the record.
+   */
   async drain(): Promise<void> {
     this.#draining = true;
-    const closed = new Promise<void>((resolve) => this.#outer.close(() => resolve()));
-    for (const client of this.#clients.values())
-      if (client.watched.phase === 'idle' && client.exchange === null) client.socket.destroy();
+    const closed = this.#entrance.close();
+    for (const { exchange, watched, socket } of this.#clients.values()) {
+      if (exchange !== null) exchange.res.shouldKeepAlive = false;
+      else if (watched.phase === 'idle') socket.destroy();
+    }
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#rules.timeouts.drainMs);
     });
     const idle = new Promise<void>((resolve) => {
       this.#drained = resolve;
-      if (this.#open === 0) resolve();
+      if (this.#capacity.open === 0) resolve();
     });
     await Promise.race([Promise.all([closed, idle]), deadline]);
     clearTimeout(timer);
     this.cut();
+    const settled = Promise.all([idle, ...this.#unsettled]);
+    await Promise.race([settled, new Promise<void>((resolve) => setTimeout(resolve, settleMs).unref())]);
   }
 
   /** Ends every connection at once. */
   cut(): void {
     this.#draining = true;
-    this.#outer.close();
+    void this.#entrance.close();
     for (const client of this.#clients.values()) client.socket.destroy();
   }
 
@@ -159,6 +179,8 @@ export class Listener {
       insecureHTTPParser: false,
       noDelay: true,
       keepAlive: true,
+      // Whatever else is asked for with Upgrade (h2c) is read as a plain request, and the header goes no further.
+      shouldUpgradeCallback: (req) => req.headers.upgrade?.toLowerCase() === 'websocket',
       connectionsCheckingInterval: 2 ** 30, // the watchdog keeps the time of every connection, also of those Node's check would miss
     });
     server.timeout = 0;
@@ -171,23 +193,20 @@ export class Listener {
     server.on('request', onRequest(false));
     server.on('checkContinue', onRequest(true));
     server.on('checkExpectation', onRequest(false)); // refused by the parser of requests
+    server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#onUpgrade(req, socket as Socket, head),
+    );
     server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => this.#onClientError(error, socket));
     return server;
   }
 
   #onConnection(socket: Socket): void {
-    if (this.#clients.has(socket)) return; // given back to the parser after a 407
     socket.on('error', () => socket.destroy());
-    if (this.#draining || this.#open >= this.#rules.limits.maxConnections) {
-      const error = this.#draining
-        ? new AlterError('draining')
-        : new AlterError('overloaded', {
-            detail: 'The proxy holds as many connections as ALTER_MAX_CONNECTIONS allows.',
-          });
-      refuseSocket(socket, error, this.#requestId(), false);
+    const refusal = this.#draining ? new AlterError('draining') : this.#capacity.enter();
+    if (refusal !== null) {
+      this.#turnAway(socket, refusal);
       return;
     }
-    this.#open++;
     this.#plane.reporter.gauges.connectionOpened();
     const watched: Watched = {
       socket,
@@ -196,11 +215,11 @@ export class Listener {
       current: null,
       expired: () => this.#onExpired(client),
     };
-    const address = socket.remoteAddress ?? '';
     const client: Client = {
       socket,
       watched,
-      address: unmapIpv4(address) ?? address,
+      address: peerOf(socket),
+      keyIds: new Set(),
       tunnel: null,
       exchange: null,
       waiting: [],
@@ -209,19 +228,61 @@ export class Listener {
     this.#clients.set(socket, client);
     this.#watchdog.watch(watched);
     socket.once('close', () => {
-      this.#open--;
+      for (const keyId of client.keyIds) this.#capacity.release(keyId);
+      this.#capacity.leave();
       this.#plane.reporter.gauges.connectionClosed();
       this.#clients.delete(socket);
       this.#watchdog.forget(watched);
-      if (this.#open === 0) this.#drained?.();
+      if (this.#capacity.open === 0) this.#drained?.();
     });
+    if (this.#entrance.isPlain(socket)) this.#outer.emit('connection', socket);
+    else void this.#enter(client);
+  }
+
+  async #enter(client: Client): Promise<void> {
+    const { socket, watched } = client;
+    const entered = await this.#entrance.open(socket, () => {
+      watched.turn++;
+      watched.phase = 'handshake';
+    });
+    if (entered === null) return;
+    client.address = entered.address;
+    if (entered.socket !== socket) this.#readFrom(client, entered.socket);
+    this.#outer.emit('connection', entered.socket);
+  }
+
+  /** From now on, HTTP is read from this TLS socket; the connection below it ends with it. */
+  #readFrom(client: Client, secure: Socket): void {
+    const { watched } = client;
+    const below = watched.socket;
+    this.#clients.set(secure, client);
+    secure.on('error', () => secure.destroy());
+    secure.once('close', () => {
+      this.#clients.delete(secure);
+      below.destroy();
+    });
+    watched.socket = secure;
+    watched.turn++;
+    watched.phase = 'first-byte';
+  }
+
+  #turnAway(socket: Socket, refusal: AlterError): void {
+    if (this.#turnedAway >= maxTurnedAway || !this.#entrance.isPlain(socket)) {
+      // Inside TLS, the word would cost a handshake each, and this is a moment to save.
+      if (this.#entrance.isPlain(socket)) refuseSocket(socket, refusal, this.#requestId(), false);
+      else socket.destroy();
+      return;
+    }
+    this.#turnedAway++;
+    socket.once('close', () => this.#turnedAway--);
+    turnAway(socket, refusal, this.#requestId(), turnAwayMs);
   }
 
   /** A stalled client gets a word only where it waits for an answer; elsewhere the close says enough. */
   #onExpired(client: Client): void {
     const { exchange, watched } = client;
     if (exchange !== null && watched.phase === 'answer' && !exchange.res.headersSent) {
-      exchange.res.once('close', () => client.socket.destroySoon());
+      exchange.res.once('close', () => watched.socket.destroySoon());
       refuse(
         exchange.res,
         new AlterError('upstream_timeout', { detail: 'The upstream did not answer within ALTER_RESPONSE_TIMEOUT.' }),
@@ -242,19 +303,71 @@ export class Listener {
       res.destroy();
       return;
     }
-    const exchange = new Exchange({ req, res, tunnel: client.tunnel, clientAddress: client.address, expectsContinue });
+    const exchange = this.#openExchange(client, { req, res, expectsContinue, upgrade: null });
+    if (exchange === null) return;
     res.once('close', () => this.#onAnswered(client, exchange));
     if (client.exchange === null) this.#begin(client, exchange);
     else if (client.waiting.length < maxPipelined) client.waiting.push(exchange);
     else client.socket.destroy();
   }
 
+  /** A request for a WebSocket. Node's parser has let go of the connection: nothing on it is read as HTTP any more. */
+  #onUpgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const client = this.#clients.get(socket);
+    if (client === undefined || client.exchange !== null) {
+      socket.destroy(); // behind a request that is not answered yet, where no client puts it
+      return;
+    }
+    const res = new ServerResponse(req);
+    res.shouldKeepAlive = false;
+    res.assignSocket(socket);
+    res.once('finish', () => socket.destroySoon());
+    const exchange = this.#openExchange(client, { req, res, expectsContinue: false, upgrade: { socket, head } });
+    if (exchange === null) return;
+    socket.once('close', () => this.#onAnswered(client, exchange));
+    this.#begin(client, exchange);
+  }
+
+  /** Null, and answered, where a proxy in front that is believed says something that can't be read. */
+  #openExchange(
+    client: Client,
+    of: Pick<ConstructorParameters<typeof Exchange>[0], 'req' | 'res' | 'expectsContinue' | 'upgrade'>,
+  ): Exchange | null {
+    const { tunnel, address } = client;
+    const { rawHeaders } = of.req;
+    const claim = (keyId: string): void => this.#claim(client, keyId);
+    const { forwardedForFrom } = this.#rules;
+    // Inside a tunnel the header is the client's own, whatever stands in front.
+    if (tunnel !== null) return new Exchange({ ...of, tunnel, clientAddress: tunnel.clientAddress, claim });
+    if (!forwardedForFrom.has(address)) return new Exchange({ ...of, tunnel, clientAddress: address, claim });
+    try {
+      const clientAddress = findClientAddress(rawHeaders, address, forwardedForFrom);
+      return new Exchange({ ...of, tunnel, clientAddress, rawHeaders: withoutForwardedFor(rawHeaders), claim });
+    } catch (thrown) {
+      of.res.shouldKeepAlive = false;
+      refuse(of.res, toAlterError(thrown), this.#requestId());
+      return null;
+    }
+  }
+
   #begin(client: Client, exchange: Exchange): void {
     client.exchange = exchange;
     client.watched.turn++;
     client.watched.current = () => exchange.phase();
-    if (this.#draining) refuse(exchange.res, new AlterError('draining'), this.#requestId());
-    else void handle(exchange, this.#plane);
+    if (this.#draining) {
+      exchange.res.shouldKeepAlive = false;
+      refuse(exchange.res, new AlterError('draining'), this.#requestId());
+      return;
+    }
+    const handled = handle(exchange, this.#plane).finally(() => this.#unsettled.delete(handled));
+    this.#unsettled.add(handled);
+  }
+
+  /** Counts a connection for a key, once. Throws `overloaded`. */
+  #claim(client: Client, keyId: string): void {
+    if (client.keyIds.has(keyId) || client.socket.destroyed) return;
+    this.#capacity.hold(keyId);
+    client.keyIds.add(keyId);
   }
 
   #onAnswered(client: Client, exchange: Exchange): void {
@@ -265,7 +378,7 @@ export class Listener {
     client.watched.phase = 'idle';
     const next = client.waiting.shift();
     if (next !== undefined && !client.socket.destroyed) this.#begin(client, next);
-    else if (this.#draining) client.socket.destroySoon();
+    else if (this.#draining) client.watched.socket.destroySoon();
   }
 
   async #onConnect(req: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
@@ -274,26 +387,24 @@ export class Listener {
       refuseSocket(socket, new AlterError('draining'), this.#requestId(), false);
       return;
     }
-    const trail = new AuditTrail(this.#plane.audit, 'tunnel', client.address);
+    const arrival = this.#findArrival(client, req, socket);
+    if (arrival === null) return;
+    const { clientAddress } = arrival;
+    const trail = new AuditTrail(this.#plane.audit, 'tunnel', clientAddress);
     client.watched.turn++;
     client.watched.phase = 'answer';
     try {
-      const decision = await decideTunnel(req, client.address, trail, this.#plane);
-      if (socket.destroyed) {
+      const decision = await decideTunnel(req, arrival, trail, this.#plane);
+      if (socket.destroyed || this.#draining) {
         if (decision.kind === 'blind') decision.upstream.destroy();
-        return;
+        throw new AlterError('draining');
       }
-      const { identity } = decision.kind === 'blind' ? decision : decision.tunnel;
-      const counted = this.#countTunnel(identity.keyId, socket, decision.kind === 'blind' ? 'blind' : 'intercepted');
-      if (!counted && decision.kind === 'blind') decision.upstream.destroy();
-      if (!counted)
-        throw new AlterError('overloaded', {
-          detail: 'This key holds as many tunnels as ALTER_MAX_CONNECTIONS_PER_KEY allows.',
-        });
+      this.#plane.reporter.gauges.tunnelOpened(decision.kind === 'blind' ? 'blind' : 'intercepted');
+      socket.once('close', () => this.#plane.reporter.gauges.tunnelClosed());
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       if (decision.kind === 'blind') {
         client.watched.phase = 'tunnel';
-        client.recheck = () => recheckTunnel(decision, client.address, this.#plane);
+        client.recheck = () => recheckTunnel(decision, clientAddress, this.#plane);
         socket.once('close', () => trail.complete({ status: 200, end: 'complete' }, decision.passage));
         join(socket, decision.upstream, head);
       } else {
@@ -304,6 +415,17 @@ export class Listener {
       trail.refuse(error);
       this.#plane.reporter.refused(error, trail);
       this.#refuseConnect(req, socket, head, error, trail.requestId, client);
+    }
+  }
+
+  /** Null, and answered, where a proxy in front that is believed says something that can't be read. */
+  #findArrival(client: Client, req: IncomingMessage, socket: Socket): Arrival | null {
+    try {
+      const clientAddress = findClientAddress(req.rawHeaders, client.address, this.#rules.forwardedForFrom);
+      return { clientAddress, claimFor: (keyId) => this.#claim(client, keyId) };
+    } catch (thrown) {
+      refuseSocket(socket, toAlterError(thrown), this.#requestId(), false);
+      return null;
     }
   }
 
@@ -326,39 +448,17 @@ export class Listener {
   }
 
   async #intercept(client: Client, tunnel: Tunnel, head: Buffer): Promise<void> {
-    const { watched, socket } = client;
+    const { watched } = client;
     watched.turn++;
     watched.phase = 'first-byte';
-    const secure = await terminate(socket, head, tunnel.origin, this.#plane.leaves, () => {
+    const secure = await terminate(watched.socket, head, tunnel.origin, this.#plane.leaves, () => {
       watched.turn++;
       watched.phase = 'handshake';
     });
     if (secure === null) return;
     client.tunnel = tunnel;
-    this.#clients.set(secure, client);
-    secure.on('error', () => secure.destroy());
-    secure.once('close', () => {
-      this.#clients.delete(secure);
-      socket.destroy();
-    });
-    watched.socket = secure;
-    watched.turn++;
-    watched.phase = 'first-byte';
+    this.#readFrom(client, secure);
     this.#inner.emit('connection', secure);
-  }
-
-  #countTunnel(keyId: string, socket: Socket, kind: TunnelKind): boolean {
-    const open = this.#tunnelsOfKey.get(keyId) ?? 0;
-    if (open >= this.#rules.limits.maxConnectionsPerKey) return false;
-    this.#tunnelsOfKey.set(keyId, open + 1);
-    this.#plane.reporter.gauges.tunnelOpened(kind);
-    socket.once('close', () => {
-      this.#plane.reporter.gauges.tunnelClosed();
-      const left = this.#tunnelsOfKey.get(keyId)! - 1;
-      if (left === 0) this.#tunnelsOfKey.delete(keyId);
-      else this.#tunnelsOfKey.set(keyId, left);
-    });
-    return true;
   }
 
   /** Bytes that Node's parser refused. */

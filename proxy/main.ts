@@ -8,18 +8,29 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
+import type { Vault } from '../vault/vault.ts';
 import type { DataPlane } from './data-plane.ts';
+import { FailedKeys } from './failed-keys.ts';
+import { fetchHttpsThrough } from './fetch-https.ts';
+import { forwardBy } from './forward.ts';
 import { UndiciForwarder } from './forward-undici.ts';
+import { UpgradeForwarder } from './forward-upgrade.ts';
+import { KeySets } from './key-sets.ts';
 import { Listener, phaseLimits } from './listener.ts';
+import { UserMemory } from './remember-users.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
+import { ServerTls, type ServerTlsMaterial } from './server-tls.ts';
 import { UpstreamPools } from './upstream-pools.ts';
 import { UpstreamTls } from './verify.ts';
+import { UserVerifier } from './verify-user.ts';
 import { Watchdog } from './watchdog.ts';
 
 export interface ProxyOptions {
   readonly config: Config;
   readonly model: ReadModel;
+  /** Where users and groups are written down when a token first shows them. */
+  readonly vault: Vault;
   readonly auditLog: AuditLog;
   readonly auditFile: AuditSink | null;
   readonly leaves: LeafCache;
@@ -31,12 +42,16 @@ export interface ProxyOptions {
   readonly ownListeners: () => readonly ListenAddress[];
   /** The system's, unless given. */
   readonly resolver?: Resolver;
+  /** Null: the listener speaks plain HTTP. */
+  readonly tls: ServerTlsMaterial | null;
 }
 
 export interface RunningProxy {
   readonly address: ListenAddress;
   connections(): number;
   draining(): boolean;
+  /** New connections get this certificate. Throws where the material does not fit together, and keeps the old one. */
+  replaceTls(material: ServerTlsMaterial): void;
   /** Lets requests under way finish, within ALTER_DRAIN_TIMEOUT. */
   drain(): Promise<void>;
   /** Lets go of everything at once. */
@@ -47,6 +62,7 @@ export interface RunningProxy {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const { config, model, log, metrics, clock } = options;
   const own: ListenAddress[] = [];
+  const serverTls = options.tls === null ? null : new ServerTls(options.tls);
   const dial = {
     resolver: options.resolver ?? new SystemResolver(config.hosts),
     allowed: new AddressSet(config.allowAddresses),
@@ -55,20 +71,39 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     connectTimeoutMs: config.timeouts.connectMs,
   };
   const tls = new UpstreamTls({ extraRoots: config.upstreamCa, ownAuthorityPem: options.authorityPem });
+  const connect = { dial, tls, tlsTimeoutMs: config.timeouts.tlsMs };
   const pools = new UpstreamPools({
-    dial,
-    tls,
-    tlsTimeoutMs: config.timeouts.tlsMs,
+    ...connect,
     maxConnectionsPerPool: config.limits.maxUpstreamConnectionsPerPool,
+  });
+  const memory = new UserMemory({
+    vault: options.vault,
+    clock,
+    onFailure: (error) => log.warn('A user who was seen could not be written down.', { error }),
+  });
+  const users = new UserVerifier({
+    model,
+    keySets: new KeySets({
+      fetch: fetchHttpsThrough({ dial, tls }),
+      onFailure: (url, error) =>
+        log.warn('The keys of an identity provider could not be fetched.', {
+          host: hostOf(url),
+          code: error.code,
+          error,
+        }),
+    }),
+    onVerified: memory.saw,
   });
   const plane: DataPlane = {
     model,
+    users,
     audit: { log: options.auditLog, file: options.auditFile, clock },
     leaves: options.leaves,
-    forwarder: new UndiciForwarder(pools),
+    forwarder: forwardBy({ requests: new UndiciForwarder(pools), upgrades: new UpgradeForwarder(connect) }),
     dial,
     mode: config.egressMode,
     limits: config.limits,
+    failedKeys: new FailedKeys({ perMinute: config.limits.maxKeyFailuresPerMinute }),
     clock,
     requestId: () => issueId(clock()),
     reporter: new Reporter({ log, metrics }),
@@ -77,7 +112,17 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     pools.sweep(nowMs);
     listener.recheck(nowMs);
   });
-  const listener = new Listener(plane, config, watchdog);
+  const listener = new Listener(
+    plane,
+    {
+      limits: config.limits,
+      timeouts: config.timeouts,
+      proxyProtocolFrom: new AddressSet(config.proxyProtocolFrom),
+      forwardedForFrom: new AddressSet(config.forwardedForFrom),
+      tls: serverTls,
+    },
+    watchdog,
+  );
   const address = await listener.listen(config.proxyListen);
   own.push(address);
 
@@ -85,17 +130,23 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     listener.cut();
     watchdog.stop();
     await pools.close();
+    await memory.settle();
   };
   return {
     address,
     connections: () => listener.connections,
     draining: () => listener.draining,
+    replaceTls: (material) => serverTls?.replace(material),
     drain: async () => {
       await listener.drain();
       await close();
     },
     close,
   };
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : '';
 }
 
 /** Whether a connection to this address and port would come back to the listener. */

@@ -41,6 +41,11 @@ export class Reporter {
     if (isPermit(leave) && (outcome.status === 401 || outcome.status === 403)) this.#metrics.countCredentialRejected();
   }
 
+  /** A connection could not be accepted: as a rule, the process has run out of file descriptors. */
+  acceptFailed(error: Error): void {
+    this.#log.error('A connection could not be accepted.', { error });
+  }
+
   get gauges(): Pick<Metrics, 'tunnelOpened' | 'tunnelClosed' | 'connectionOpened' | 'connectionClosed'> {
     return this.#metrics;
   }

@@ -23,13 +23,29 @@ export function refuse(res: ServerResponse, error: AlterError, requestId: string
 /** A refusal of a CONNECT, or of bytes that were no request: written to the socket itself. */
 export function refuseSocket(socket: Duplex, error: AlterError, requestId: string, keepOpen: boolean): void {
   if (socket.destroyed || !socket.writable) return;
+  const message = refusalMessage(error, requestId, keepOpen);
+  if (keepOpen) socket.write(message);
+  else socket.end(message, () => socket.destroy());
+}
+
+/**
+ * Refuses a connection that was not listened to, and stays until the client has hung up, at most `lingerMs`: closing before
+ * its request came would reset the connection, and the client might never read the answer.
+ */
+export function turnAway(socket: Duplex, error: AlterError, requestId: string, lingerMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', () => socket.destroy());
+  socket.resume();
+  socket.end(refusalMessage(error, requestId, false));
+}
+
+function refusalMessage(error: AlterError, requestId: string, keepOpen: boolean): string {
   const body = JSON.stringify(problemDocument(error, requestId));
   const headers = [...refusalHeaders(error, requestId, body), 'Connection', keepOpen ? 'keep-alive' : 'close'];
   let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  const message = `${head}\r\n${body}`;
-  if (keepOpen) socket.write(message);
-  else socket.end(message, () => socket.destroy());
+  return `${head}\r\n${body}`;
 }
 
 function refusalHeaders(error: AlterError, requestId: string, body: string): string[] {

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { LeafCache } from '../certs/leaf-cache.ts';
 import { type Origin, parseHost } from '../core/origin.ts';
+import { firstBytes } from './first-bytes.ts';
+import { shakeHands } from './server-tls.ts';
 
 const handshakeRecord = 0x16;
 
@@ -24,30 +26,11 @@ export async function terminate(
   onHello();
   socket.unshift(first);
   const secureContext = leaves.secureContextFor(origin);
-  if (socket.destroyed) return null;
-
-  return new Promise((resolve) => {
-    const secure = new TLSSocket(socket, {
-      isServer: true,
-      secureContext,
-      ALPNProtocols: ['http/1.1'],
-      SNICallback: (name, callback) =>
-        callback(sameName(name, origin) ? null : new Error('SNI names another host'), secureContext),
-    });
-    const failed = (): void => {
-      secure.destroy();
-      socket.destroy();
-      resolve(null);
-    };
-    secure.once('error', failed);
-    secure.once('close', failed);
-    secure.once('_tlsError', failed); // what a server-side socket emits for a failed handshake, where a tls.Server would emit tlsClientError
-    secure.once('secure', () => {
-      secure.off('error', failed);
-      secure.off('close', failed);
-      secure.off('_tlsError', failed);
-      resolve(secure);
-    });
+  return shakeHands(socket, {
+    secureContext,
+    ALPNProtocols: ['http/1.1'],
+    SNICallback: (name, callback) =>
+      callback(sameName(name, origin) ? null : new Error('SNI names another host'), secureContext),
   });
 }
 
@@ -58,24 +41,4 @@ function sameName(name: string, origin: Origin): boolean {
   } catch {
     return false;
   }
-}
-
-function firstBytes(socket: Socket): Promise<Buffer | null> {
-  return new Promise((resolve) => {
-    const done = (chunk: Buffer | null): void => {
-      socket.off('data', onData);
-      socket.off('close', onEnd);
-      socket.off('end', onEnd);
-      resolve(chunk);
-    };
-    const onData = (chunk: Buffer): void => {
-      socket.pause();
-      done(chunk);
-    };
-    const onEnd = (): void => done(null);
-    socket.on('data', onData);
-    socket.on('close', onEnd);
-    socket.on('end', onEnd);
-    socket.resume();
-  });
 }

@@ -8,6 +8,7 @@ import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
 import { type RunningProxy, startProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
+import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
 import { AuditFile } from '../telemetry/audit-file.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -102,6 +103,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         authority,
         clock,
         log,
+        ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
       });
@@ -136,6 +138,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         clock,
         log,
         metrics,
+        tls: proxyTls(config),
         ownListeners: () => listeners,
         ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
       });
@@ -166,6 +169,16 @@ async function findAuthority(config: Config, vault: Vault, clock: () => number):
   if (config.caCert !== null && config.caKey !== null)
     return { certificatePem: config.caCert, privateKeyPem: config.caKey };
   return (await vault.authority.find()) ?? (await vault.authority.create(await createAuthority({ now: clock() })));
+}
+
+/** Null where the listener of the proxy speaks plain HTTP. */
+function proxyTls({ proxyTlsCert, proxyTlsKey, proxyTlsClientCa }: Config): ServerTlsMaterial | null {
+  if (proxyTlsCert === null || proxyTlsKey === null) return null;
+  return { certificate: proxyTlsCert, key: proxyTlsKey, clientAuthorities: proxyTlsClientCa };
+}
+
+function adminTls({ adminTlsCert, adminTlsKey }: Config): { readonly cert: string; readonly key: string } | null {
+  return adminTlsCert === null || adminTlsKey === null ? null : { cert: adminTlsCert, key: adminTlsKey };
 }
 
 function addressOf(url: string): ListenAddress {

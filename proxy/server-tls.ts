@@ -1,0 +1,83 @@
+import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls';
+
+/** PEM. */
+export interface ServerTlsMaterial {
+  readonly certificate: string;
+  readonly key: string;
+  /** Where given, a client must show a certificate of one of these authorities. */
+  readonly clientAuthorities: string | null;
+}
+
+/** TLS on a listener itself. Its material may be replaced at any time; connections that stand keep theirs. */
+export class ServerTls {
+  #context: SecureContext;
+  #asksForCertificate: boolean;
+
+  /** Throws the error of OpenSSL where the material does not fit together. */
+  constructor(material: ServerTlsMaterial) {
+    this.#context = createContext(material);
+    this.#asksForCertificate = material.clientAuthorities !== null;
+  }
+
+  /** Throws as the constructor does, and then keeps what it has. */
+  replace(material: ServerTlsMaterial): void {
+    this.#context = createContext(material);
+    this.#asksForCertificate = material.clientAuthorities !== null;
+  }
+
+  /** Null where the handshake failed; both sockets are destroyed then. */
+  async accept(socket: Socket): Promise<TLSSocket | null> {
+    const asksForCertificate = this.#asksForCertificate;
+    const secure = await shakeHands(socket, {
+      secureContext: this.#context,
+      ALPNProtocols: ['http/1.1'],
+      requestCert: asksForCertificate,
+      rejectUnauthorized: asksForCertificate,
+    });
+    if (secure === null || !asksForCertificate || findVerifyError(secure) === null) return secure;
+    secure.destroy();
+    socket.destroy();
+    return null;
+  }
+}
+
+/**
+ * Does the server's part of a TLS handshake on a socket. Null where it failed, or the socket closed before it was done;
+ * both are destroyed then.
+ */
+export function shakeHands(socket: Socket, options: TLSSocketOptions): Promise<TLSSocket | null> {
+  if (socket.destroyed) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const secure = new TLSSocket(socket, { ...options, isServer: true });
+    const failed = (): void => {
+      secure.destroy();
+      socket.destroy();
+      resolve(null);
+    };
+    secure.once('error', failed);
+    secure.once('close', failed);
+    secure.once('_tlsError', failed); // what a server-side socket emits for a failed handshake, where a tls.Server would emit tlsClientError
+    secure.once('secure', () => {
+      secure.off('error', failed);
+      secure.off('close', failed);
+      secure.off('_tlsError', failed);
+      resolve(secure);
+    });
+  });
+}
+
+function createContext({ certificate, key, clientAuthorities }: ServerTlsMaterial): SecureContext {
+  return createSecureContext({
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.2',
+    ...(clientAuthorities === null ? {} : { ca: clientAuthorities }),
+    sessionIdContext: 'alter-proxy', // OpenSSL resumes no session that had a client certificate without one
+  });
+}
+
+/** OpenSSL's verdict about the client's certificate. A socket outside of a tls.Server is not asked for it by Node. */
+function findVerifyError(secure: TLSSocket): Error | null {
+  return (secure as TLSSocket & { readonly ssl: { verifyError(): Error | null } }).ssl.verifyError();
+}
