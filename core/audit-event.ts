@@ -39,6 +39,7 @@ export const auditEventNames = [
   'tunnel.decided',
   'tunnel.completed',
   'app.created',
+  'app.updated',
   'secret.created',
   'secret.updated',
   'secret.rotated',
