@@ -35,7 +35,7 @@ export function explain(
   of: { readonly agent: Agent | null; readonly now: number },
 ): Explanation {
   const { grant } = subject;
-  const byAgent = subject.delegation != null || grant.principal.type === 'agent';
+  const byAgent = (subject.delegation ?? null) !== null || grant.principal.type === 'agent';
   const caller = imagineCaller(grant.appId, byAgent ? of.agent : null, of.now);
   const user = byAgent ? null : imagineUser(grant);
   const decision = evaluate(
