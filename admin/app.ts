@@ -1,6 +1,7 @@
 import Koa from 'koa';
 import type { AddressSet } from '../core/address.ts';
 import type { AuditSink } from '../core/audit-event.ts';
+import { AlterError } from '../core/errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -28,6 +29,8 @@ export interface AdminOptions {
   readonly hosts: readonly string[];
   /** ALTER_ALLOW_ADDRESSES: what a secret's hosts may name although it is not public. */
   readonly allowAddresses: AddressSet;
+  /** As the data plane would reach it; absent: identity providers are not discovered. */
+  readonly fetchHttps?: (url: string) => Promise<Buffer>;
 }
 
 /** The control plane, without a listener. The list below is the whole path of a request, in its order. */
@@ -51,6 +54,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       clock,
       certificatePem: options.authority.certificatePem,
       allowAddresses: options.allowAddresses,
+      fetchHttps: options.fetchHttps ?? refuseToFetch,
     }),
   ];
 
@@ -59,4 +63,8 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
   // What arrives here happened while an answer was being written, mostly a client that went away.
   app.on('error', (error: unknown) => log.warn('An admin answer could not be sent.', { error }));
   return app;
+}
+
+async function refuseToFetch(): Promise<Buffer> {
+  throw new AlterError('upstream_refused', { detail: 'This service fetches nothing.' });
 }

@@ -55,6 +55,7 @@ async function answer(
     vault: of.vault,
     certificatePem: of.certificatePem,
     allowAddresses: of.allowAddresses,
+    fetchHttps: of.fetchHttps,
     params,
     query: parseFields(route.query ?? z.strictObject({}), readQuery(ctx)),
     expectedRevision: route.conditional === true ? parseIfMatch(findOnlyHeader(ctx, 'if-match')) : undefined,

@@ -1,10 +1,13 @@
-import { AlterError, type Problem } from '../core/errors.ts';
+import { AlterError } from '../core/errors.ts';
 import type { Grant } from '../core/grant.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Versioned } from '../vault/record.ts';
 import type { SecretRepository } from '../vault/secret-repository.ts';
+import type { AppVault } from '../vault/vault.ts';
+import { refuse } from './check-fields.ts';
 import { requireRevision } from './etag.ts';
-import { checkEnd, endOf } from './parse-time.ts';
+import { requirePolicyScope, takeGrantTerms } from './policy-intake.ts';
+import { checkPrincipal, findPrincipal } from './principal-intake.ts';
 import type { ChangeEvent } from './record-change.ts';
 import { representGrant, representPage } from './representation.ts';
 import { type AppCall, appRoute, type Route } from './route.ts';
@@ -40,17 +43,22 @@ export const grantRoutes: readonly Route[] = [
     body: requests.createGrant,
     status: 201,
     response: responses.grant,
-    async answer({ app, changes, params, now, readBody }) {
+    async answer({ app, changes, params, now, readBody, accessToken }) {
       const { value: secret } = await app.secrets.get(params.secret!);
-      const body = readBody((valid) => checkExpiry(valid, now));
+      const terms = (asked: Terms) => takeGrantTerms(asked, null, { field: 'grant_policy', now });
+      const body = readBody((valid) => [...terms(valid).problems, ...checkPrincipal(valid)]);
+      requirePolicyScope(accessToken, body.grant_policy);
+      const principal = await findPrincipal(app, body);
+      const { policy, expiresAt } = terms(body);
       const grant = await changes.after({
         create: () =>
           app.grants.create({
             secretId: secret.id,
-            principal: { type: 'system' },
+            principal,
             label: body.label,
             description: body.description ?? null,
-            expiresAt: endOf(body.expires_at),
+            policy,
+            expiresAt,
           }),
         event: ({ value }) => grantEvent('grant.created', value, secret),
         takeBack: ({ value }) => app.grants.revoke(value.id),
@@ -68,13 +76,8 @@ export const grantRoutes: readonly Route[] = [
     status: 200,
     response: responses.grants,
     async answer({ app, query, now }) {
-      const { items, total } = await app.grants.list(query);
-      const ids = [...new Set(items.map(({ value }) => value.secretId))];
-      const secrets = new Map(
-        await Promise.all(ids.map(async (id) => [id, await findSecret(app.secrets, id)] as const)),
-      );
-      const shown = items.map(({ value }) => representGrant(value, secrets.get(value.secretId) ?? null, now));
-      return { body: representPage(shown, { total, ...query }) };
+      const page = await app.grants.list(query);
+      return { body: representPage(await representGrants(app, page.items, now), { total: page.total, ...query }) };
     },
   }),
   appRoute({
@@ -91,34 +94,30 @@ export const grantRoutes: readonly Route[] = [
     method: 'PATCH',
     path: item,
     operationId: 'updateGrant',
-    summary: 'Change the label, the description or the end of a grant',
+    summary: 'Change the label, the description, the policy or the end of a grant',
     scope: 'dashboard_secrets:write',
     body: requests.updateGrant,
     conditional: true,
     status: 200,
     response: responses.grant,
     async answer(call) {
-      const { app, changes, params, now, expectedRevision } = call;
+      const { app, params, now, expectedRevision } = call;
       const current = await app.grants.get(params.grant!);
-      const body = call.readBody((valid) => checkExpiry(valid, now));
+      const terms = (asked: Terms, grant: Grant) => takeGrantTerms(asked, grant, { field: 'grant_policy', now });
+      const body = call.readBody((valid) => terms(valid, current.value).problems);
+      requirePolicyScope(call.accessToken, body.grant_policy);
       requireRevision(current, expectedRevision);
-      requireUnrevoked(current.value);
-      const secret = await findSecret(app.secrets, current.value.secretId);
-      const updated = await changes.before(grantEvent('grant.updated', current.value, secret), () =>
-        app.grants.update(
-          current.value.id,
-          (grant) => {
-            requireUnrevoked(grant);
-            return {
-              ...grant,
-              label: body.label ?? grant.label,
-              description: body.description === undefined ? grant.description : body.description,
-              expiresAt: body.expires_at === undefined ? grant.expiresAt : endOf(body.expires_at),
-            };
-          },
-          expectedRevision,
-        ),
-      );
+      const updated = await changeGrant(call, (grant) => {
+        const { policy, expiresAt, problems } = terms(body, grant);
+        refuse(problems); // it may have got another policy since it was read
+        return {
+          ...grant,
+          label: body.label ?? grant.label,
+          description: body.description === undefined ? grant.description : body.description,
+          policy,
+          expiresAt,
+        };
+      });
       return answerGrant(call, updated);
     },
   }),
@@ -142,6 +141,33 @@ export const grantRoutes: readonly Route[] = [
   }),
 ];
 
+type Terms = Parameters<typeof takeGrantTerms>[0];
+
+/** Records the change, then makes it. Throws `conflict` for a grant that is revoked. */
+export async function changeGrant(
+  call: Pick<AppCall<Record<never, never>, Record<never, never>>, 'app' | 'changes' | 'params' | 'expectedRevision'>,
+  change: (grant: Grant) => Grant,
+): Promise<Versioned<Grant>> {
+  const { app, changes, params, expectedRevision } = call;
+  const { value: grant } = await app.grants.get(params.grant!);
+  requireUnrevoked(grant);
+  const secret = await findSecret(app.secrets, grant.secretId);
+  const changeLive = (live: Grant): Grant => {
+    requireUnrevoked(live);
+    return change(live);
+  };
+  return changes.before(grantEvent('grant.updated', grant, secret), () =>
+    app.grants.update(grant.id, changeLive, expectedRevision),
+  );
+}
+
+/** Each with its secret. */
+export async function representGrants(app: AppVault, grants: readonly Versioned<Grant>[], now: number) {
+  const ids = [...new Set(grants.map(({ value }) => value.secretId))];
+  const secrets = new Map(await Promise.all(ids.map(async (id) => [id, await findSecret(app.secrets, id)] as const)));
+  return grants.map(({ value }) => representGrant(value, secrets.get(value.secretId) ?? null, now));
+}
+
 async function answerGrant(
   { app, now }: Pick<AppCall<Record<never, never>, Record<never, never>>, 'app' | 'now'>,
   { value, revision }: Versioned<Grant>,
@@ -150,7 +176,7 @@ async function answerGrant(
 }
 
 /** Null where the secret was deleted; its grants outlive it, so that the audit keeps its meaning. */
-async function findSecret(secrets: SecretRepository, id: string): Promise<Secret | null> {
+export async function findSecret(secrets: SecretRepository, id: string): Promise<Secret | null> {
   try {
     return (await secrets.get(id)).value;
   } catch (error) {
@@ -172,11 +198,9 @@ function grantEvent(event: ChangeEvent['event'], grant: Grant, secret: Secret | 
     event,
     app_id: grant.appId,
     grant_id: grant.id,
+    ...(grant.principal.type === 'agent' ? { agent_id: grant.principal.agentId } : {}),
+    ...(grant.principal.type === 'user' ? { user_id: grant.principal.appUserId } : {}),
     managed_secret_id: grant.secretId,
     managed_secret_slug: secret?.slug ?? null,
   };
-}
-
-function checkExpiry(body: { readonly expires_at?: string | null | undefined }, now: number): Problem[] {
-  return checkEnd(endOf(body.expires_at), { field: 'expires_at', now });
 }

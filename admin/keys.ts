@@ -1,12 +1,9 @@
-import { findAddressRange } from '../core/address.ts';
 import type { Problem } from '../core/errors.ts';
-import { type KeyStatus, keyStatus, type RuntimeKey, type RuntimeScope } from '../core/runtime-key.ts';
-import { issueToken } from '../core/token.ts';
+import { type KeyStatus, keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
 import type { KeyRepository } from '../vault/key-repository.ts';
 import type { Versioned } from '../vault/record.ts';
 import { requireRevision } from './etag.ts';
-import { checkEnd, durationMs, endOf } from './parse-time.ts';
-import type { ChangeEvent } from './record-change.ts';
+import { checkNewKey, keyEvent, mintKey } from './mint-key.ts';
 import { representKey, representPage } from './representation.ts';
 import { appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
@@ -44,25 +41,9 @@ export const keyRoutes: readonly Route[] = [
     status: 201,
     response: responses.mintedKey,
     async answer({ app, changes, now, readBody }) {
-      const body = readBody((valid) => checkNewKey(valid, now));
-      const token = issueToken('runtime');
-      const key: RuntimeKey = {
-        id: token.id,
-        appId: app.appId,
-        keyType: 'runtime',
-        agentId: null,
-        parentId: null,
-        name: body.name,
-        scopes: [...new Set<RuntimeScope>(body.scopes)],
-        cidr: [...new Set(body.cidr)],
-        rateLimitRpm: body.rate_limit_rpm ?? null,
-        expiresAt: body.expires_in === undefined ? endOf(body.expires_at) : now + durationMs(body.expires_in),
-        digest: token.digest.toString('hex'),
-        createdAt: now,
-        revokedAt: null,
-      };
-      const minted = await changes.before(keyEvent('key.minted', key), () => app.keys.create(key));
-      return { body: { ...representKey(minted.value, now), key: token.plaintext }, revision: minted.revision };
+      const body = readBody((valid) => [...checkNewKey(valid, now), ...checkAgentOfKey(valid)]);
+      const agent = body.agent_id === undefined ? null : (await app.agents.get(body.agent_id)).value;
+      return mintKey(body, { app, changes, now, agent });
     },
   }),
   appRoute({
@@ -122,24 +103,11 @@ function answerKey({ value, revision }: Versioned<RuntimeKey>, now: number) {
   return { body: representKey(value, now), revision };
 }
 
-function keyEvent(event: ChangeEvent['event'], key: RuntimeKey): ChangeEvent {
-  return { event, app_id: key.appId, key_id: key.id };
-}
-
-function checkNewKey(body: Partial<ReturnType<typeof requests.mintKey.parse>>, now: number): Problem[] {
-  const problems: Problem[] = [];
-  (body.cidr ?? []).forEach((text, index) => {
-    const range = findAddressRange(text);
-    const field = `cidr[${index}]`;
-    if (range === null || range.port !== null)
-      problems.push({ field, message: 'is not a range of addresses, such as 203.0.113.0/24 or 2001:db8::/32' });
-    else if (range.prefix === 0) problems.push({ field, message: 'holds every address; leave cidr out instead' });
-  });
-  const { expires_in: expiresIn, expires_at: expiresAt } = body;
-  if (expiresIn !== undefined && expiresAt !== undefined && expiresAt !== null)
-    problems.push({ field: 'expires_in', message: 'and expires_at exclude each other' });
-  if (expiresIn !== undefined) problems.push(...checkEnd(now + durationMs(expiresIn), { field: 'expires_in', now }));
-  return [...problems, ...checkEnd(endOf(expiresAt), { field: 'expires_at', now })];
+function checkAgentOfKey(body: Partial<ReturnType<typeof requests.mintKey.parse>>): Problem[] {
+  const isAgents = body.key_type === 'agent';
+  if (isAgents && body.agent_id === undefined) return [{ field: 'agent_id', message: 'is needed for an agent key' }];
+  if (!isAgents && body.agent_id !== undefined) return [{ field: 'agent_id', message: 'is for agent keys only' }];
+  return [];
 }
 
 const pageSize = 1000;

@@ -1,4 +1,5 @@
 import type { AddressSet } from '../core/address.ts';
+import { defaultDelegationTtlDays } from '../core/delegation.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import { defaultInjection } from '../core/injection.ts';
 import type { Secret } from '../core/secret.ts';
@@ -7,6 +8,8 @@ import { checkAllowedHosts } from './check-allowed-hosts.ts';
 import { refuse } from './check-fields.ts';
 import { type CredentialInput, checkInjection, takeCredential } from './credential-intake.ts';
 import { requireRevision } from './etag.ts';
+import { requirePolicyScope, takePolicy } from './policy-intake.ts';
+import { principalRequests } from './principal-schemas.ts';
 import type { ChangeEvent } from './record-change.ts';
 import { representPage, representSecret } from './representation.ts';
 import { type AppCall, appRoute, type Route } from './route.ts';
@@ -44,8 +47,9 @@ export const managedSecretRoutes: readonly Route[] = [
     body: requests.createSecret,
     status: 201,
     response: responses.createdSecret,
-    async answer({ app, changes, allowAddresses, readBody }) {
+    async answer({ app, changes, allowAddresses, readBody, accessToken }) {
       const body = readBody((valid) => checkNewSecret(valid, allowAddresses));
+      requirePolicyScope(accessToken, body.policy);
       const { secret, grant } = await changes.after({
         create: () =>
           app.secrets.create({
@@ -59,6 +63,9 @@ export const managedSecretRoutes: readonly Route[] = [
               accountIdentifier: body.account_identifier ?? null,
               accountDisplayName: body.account_display_name ?? null,
               allowedHosts: checkAllowedHosts(body.allowed_hosts, { field: 'allowed_hosts', allowAddresses }).hosts,
+              policy: readPolicy(body).policy,
+              allowGroupDelegation: body.allow_group_delegation ?? false,
+              maxDelegationTtlDays: body.max_delegation_ttl_days ?? defaultDelegationTtlDays,
             },
             fields: takeCredential(body.credential_type, body).value,
             baseGrantLabel: body.label,
@@ -86,7 +93,7 @@ export const managedSecretRoutes: readonly Route[] = [
     method: 'PATCH',
     path: item,
     operationId: 'updateManagedSecret',
-    summary: 'Change the name, the description, the injection or the account of a managed secret',
+    summary: 'Change the name, the description, the injection, the account or the policy of a managed secret',
     scope: 'dashboard_secrets:write',
     body: requests.updateSecret,
     conditional: true,
@@ -95,7 +102,8 @@ export const managedSecretRoutes: readonly Route[] = [
     async answer(call) {
       const { app, changes, params, expectedRevision } = call;
       const current = await app.secrets.get(params.secret!);
-      const body = call.readBody((valid) => checkChange(current.value, valid));
+      const body = call.readBody((valid) => [...checkChange(current.value, valid), ...readPolicy(valid).problems]);
+      requirePolicyScope(call.accessToken, body.policy);
       requireRevision(current, expectedRevision);
       const updated = await changes.before(secretEvent('secret.updated', current.value), () =>
         app.secrets.update(
@@ -110,6 +118,7 @@ export const managedSecretRoutes: readonly Route[] = [
               injectionHeader: injection.header,
               injectionFormat: injection.format,
               injectionRules: injection.rules,
+              policy: body.policy === undefined ? secret.policy : readPolicy(body).policy,
               accountIdentifier:
                 body.account_identifier === undefined ? secret.accountIdentifier : body.account_identifier,
               accountDisplayName:
@@ -171,6 +180,36 @@ export const managedSecretRoutes: readonly Route[] = [
       requireRevision(current, expectedRevision);
       const updated = await changes.before(secretEvent('secret.updated', current.value), () =>
         app.secrets.update(current.value.id, (secret) => ({ ...secret, allowedHosts }), expectedRevision),
+      );
+      return answerSecret(updated);
+    },
+  }),
+  appRoute({
+    method: 'PUT',
+    path: `${item}/delegation-policy`,
+    operationId: 'setDelegationPolicy',
+    summary:
+      'Set how the grants of a secret may be lent: group delegation is off unless given, the days stay as they are',
+    scope: 'dashboard_secrets:write',
+    body: principalRequests.delegationPolicy,
+    conditional: true,
+    status: 200,
+    response: responses.secret,
+    async answer({ app, changes, params, expectedRevision, readBody }) {
+      const current = await app.secrets.get(params.secret!);
+      const body = readBody();
+      requireRevision(current, expectedRevision);
+      const allowGroupDelegation = body.allow_group_delegation ?? false;
+      const updated = await changes.before(secretEvent('secret.updated', current.value), () =>
+        app.secrets.update(
+          current.value.id,
+          (secret) => ({
+            ...secret,
+            allowGroupDelegation,
+            maxDelegationTtlDays: body.max_delegation_ttl_days ?? secret.maxDelegationTtlDays,
+          }),
+          expectedRevision,
+        ),
       );
       return answerSecret(updated);
     },
@@ -241,11 +280,16 @@ function injectionAfter(secret: Secret, change: SecretChange) {
 
 function checkNewSecret(body: NewSecret, allowAddresses: AddressSet): Problem[] {
   const hosts = checkAllowedHosts(body.allowed_hosts ?? [], { field: 'allowed_hosts', allowAddresses }).problems;
-  if (body.credential_type === undefined) return [...hosts];
+  const policy = readPolicy(body).problems;
+  if (body.credential_type === undefined) return [...hosts, ...policy];
   const { value, problems } = takeCredential(body.credential_type, body);
   // `token` is always a field of a whole credential: one that is missing is told once, by the intake.
   const injection = checkInjection(injectionOf(body), ['token', ...value.fieldNames]);
-  return [...problems, ...injection, ...hosts];
+  return [...problems, ...injection, ...hosts, ...policy];
+}
+
+function readPolicy(body: { readonly policy?: unknown }) {
+  return takePolicy(body.policy, { level: 'secret', field: 'policy' });
 }
 
 function checkChange(secret: Secret, change: SecretChange): Problem[] {

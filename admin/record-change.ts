@@ -13,7 +13,17 @@ export interface ChangeAudit {
 /** What changed; who did it, when and from where is added here. */
 export type ChangeEvent = Pick<AuditEvent, 'event'> &
   Partial<
-    Pick<AuditEvent, 'key_id' | 'grant_id' | 'managed_secret_id' | 'managed_secret_slug' | 'secret_version' | 'reason'>
+    Pick<
+      AuditEvent,
+      | 'key_id'
+      | 'agent_id'
+      | 'user_id'
+      | 'grant_id'
+      | 'managed_secret_id'
+      | 'managed_secret_slug'
+      | 'secret_version'
+      | 'reason'
+    >
   > & { readonly app_id: string | null };
 
 /**

@@ -1,9 +1,13 @@
 import type { AccessToken } from '../core/access-token.ts';
+import type { Agent } from '../core/agent.ts';
 import type { App } from '../core/app.ts';
+import { type Delegation, delegationStatus } from '../core/delegation.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
+import type { IdentityProvider } from '../core/identity-provider.ts';
 import { keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import { tokenPrefix } from '../core/token.ts';
+import type { User } from '../core/user.ts';
 
 /**
  * The domain as JSON on the wire. Field by field and never by spreading a record, so that nothing (a digest, a name of a
@@ -19,7 +23,14 @@ function formatTimeOrNull(at: number | null): string | null {
 }
 
 export function representApp(app: App) {
-  return { id: app.id, name: app.name, created_at: formatTime(app.createdAt), updated_at: formatTime(app.updatedAt) };
+  return {
+    id: app.id,
+    name: app.name,
+    policy: app.policy,
+    egress_mode: app.egressMode,
+    created_at: formatTime(app.createdAt),
+    updated_at: formatTime(app.updatedAt),
+  };
 }
 
 export function representAccessToken(token: AccessToken) {
@@ -46,6 +57,9 @@ export function representSecret(secret: Secret) {
     account_identifier: secret.accountIdentifier,
     account_display_name: secret.accountDisplayName,
     allowed_hosts: secret.allowedHosts,
+    policy: secret.policy,
+    allow_group_delegation: secret.allowGroupDelegation,
+    max_delegation_ttl_days: secret.maxDelegationTtlDays,
     version: secret.version,
     created_at: formatTime(secret.createdAt),
     updated_at: formatTime(secret.updatedAt),
@@ -61,9 +75,14 @@ export function representGrant(grant: Grant, secret: Secret | null, now: number)
     managed_secret_slug: secret?.slug ?? null,
     managed_secret_name: secret?.name ?? null,
     principal_type: grant.principal.type,
+    app_user_id: grant.principal.type === 'user' ? grant.principal.appUserId : null,
+    idp_id: grant.principal.type === 'group' ? grant.principal.idpId : null,
+    external_group_id: grant.principal.type === 'group' ? grant.principal.externalGroupId : null,
+    agent_id: grant.principal.type === 'agent' ? grant.principal.agentId : null,
     label: grant.label,
     description: grant.description,
     status: grantStatus(grant, now),
+    grant_policy: grant.policy,
     expires_at: formatTimeOrNull(grant.expiresAt),
     created_at: formatTime(grant.createdAt),
     revoked_at: formatTimeOrNull(grant.revokedAt),
@@ -76,6 +95,8 @@ export function representKey(key: RuntimeKey, now: number) {
     name: key.name,
     key_type: key.keyType,
     key_prefix: tokenPrefix(key.keyType, key.id),
+    agent_id: key.agentId,
+    parent_id: key.parentId,
     scopes: key.scopes,
     cidr: key.cidr,
     rate_limit_rpm: key.rateLimitRpm,
@@ -83,6 +104,67 @@ export function representKey(key: RuntimeKey, now: number) {
     status: keyStatus(key, now),
     created_at: formatTime(key.createdAt),
     revoked_at: formatTimeOrNull(key.revokedAt),
+  };
+}
+
+export function representAgent(agent: Agent) {
+  return {
+    id: agent.id,
+    name: agent.name,
+    display_name: agent.displayName,
+    type: agent.type,
+    status: agent.status,
+    metadata: agent.metadata,
+    created_at: formatTime(agent.createdAt),
+    updated_at: formatTime(agent.updatedAt),
+  };
+}
+
+export function representProvider(provider: IdentityProvider) {
+  const { user, email, name, groups } = provider.claims;
+  return {
+    id: provider.id,
+    name: provider.name,
+    issuer: provider.issuer,
+    audience: provider.audience,
+    jwks_url: provider.jwksUrl,
+    claims: { user, email, name, groups },
+    algorithms: provider.algorithms,
+    created_at: formatTime(provider.createdAt),
+    updated_at: formatTime(provider.updatedAt),
+  };
+}
+
+export function representUser(user: User) {
+  return {
+    id: user.id,
+    idp_id: user.idpId,
+    external_id: user.externalId,
+    email: user.email,
+    name: user.name,
+    groups: user.groups,
+    created_at: formatTime(user.createdAt),
+    last_seen_at: formatTimeOrNull(user.lastSeenAt),
+  };
+}
+
+/** `secret` is null where it was deleted meanwhile. */
+export function representDelegation(
+  delegation: Delegation,
+  of: { readonly secretId: string; readonly secret: Secret | null },
+  now: number,
+) {
+  return {
+    id: delegation.id,
+    agent_id: delegation.agentId,
+    source_grant_id: delegation.sourceGrantId,
+    user_id: delegation.userId,
+    managed_secret_id: of.secretId,
+    managed_secret_slug: of.secret?.slug ?? null,
+    status: delegationStatus(delegation, now),
+    created_at: formatTime(delegation.createdAt),
+    expires_at: formatTime(delegation.expiresAt),
+    revoked_at: formatTimeOrNull(delegation.revokedAt),
   };
 }
 

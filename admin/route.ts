@@ -34,6 +34,8 @@ export interface Services {
   readonly vault: Vault;
   readonly certificatePem: string;
   readonly allowAddresses: AddressSet;
+  /** Fetches a small document over https, through the guard that all of the service's own calls go through. */
+  readonly fetchHttps: (url: string) => Promise<Buffer>;
 }
 
 /** What a route is given. `now` is the moment at which the request arrived, in milliseconds since the epoch. */

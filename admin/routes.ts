@@ -1,12 +1,21 @@
 import { z } from 'zod';
+import { accessRoutes } from './access.ts';
+import { agentRoutes } from './agents.ts';
 import { appRoutes } from './apps.ts';
+
 import { auditRoutes } from './audit.ts';
+import { delegationRoutes } from './delegations.ts';
 import { grantRoutes } from './grants.ts';
+import { groupRoutes } from './groups.ts';
+import { identityProviderRoutes } from './identity-providers.ts';
 import { keyRoutes } from './keys.ts';
 import { managedSecretRoutes } from './managed-secrets.ts';
 import { describeApi } from './openapi.ts';
+import { policyRoutes } from './policies.ts';
 import { type Route, route } from './route.ts';
+
 import { unscopedRoutes } from './unscoped.ts';
+import { userRoutes } from './users.ts';
 
 /** Everything that the admin API answers to. */
 export const routes: readonly Route[] = [
@@ -15,6 +24,13 @@ export const routes: readonly Route[] = [
   ...managedSecretRoutes,
   ...grantRoutes,
   ...keyRoutes,
+  ...agentRoutes,
+  ...identityProviderRoutes,
+  ...userRoutes,
+  ...groupRoutes,
+  ...delegationRoutes,
+  ...accessRoutes,
+  ...policyRoutes,
   ...auditRoutes,
   route({
     method: 'GET',

@@ -2,8 +2,11 @@ import { z } from 'zod';
 import { dashboardScopes } from '../core/access-token.ts';
 import { auditEventNames } from '../core/audit-event.ts';
 import { credentialTypes, maxCredentialBytes } from '../core/credential.ts';
+import { maxDelegationTtlDays, minDelegationTtlDays } from '../core/delegation.ts';
 import { maxInjectionRules } from '../core/injection.ts';
 import { runtimeScopes } from '../core/runtime-key.ts';
+import { maxExternalIdLength } from '../core/user.ts';
+import { policyDocument, policyField } from './policy-schemas.ts';
 
 /**
  * The shapes of what the admin API takes and gives. Requests are read field by field (`check-fields.ts`); responses are
@@ -14,7 +17,7 @@ import { runtimeScopes } from '../core/runtime-key.ts';
 const controls = /[\p{Cc}\u2028\u2029]/u;
 
 /** A line of text that a person reads: 1 to `max` characters, none of them a control character. */
-function line(max: number) {
+export function line(max: number) {
   return z
     .string()
     .max(max)
@@ -22,7 +25,7 @@ function line(max: number) {
     .refine((text) => text.trim() !== '', 'must not be empty');
 }
 
-const time = z.iso.datetime().meta({ description: 'ISO 8601, UTC' });
+export const time = z.iso.datetime().meta({ description: 'ISO 8601, UTC' });
 
 const futureTime = z
   .string()
@@ -34,7 +37,7 @@ const futureTime = z
   )
   .meta({ description: 'ISO 8601 with a zone; in the future', format: 'date-time' });
 
-const paging = {
+export const paging = {
   limit: z.coerce.number().int().min(1).max(1000).default(200),
   offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
 };
@@ -57,11 +60,35 @@ const credentialFields = {
     .meta({ description: 'Named fields of the credential. Write-only', writeOnly: true }),
 };
 
+/** How the grants of a secret may be lent to agents. */
+export const delegationPolicyFields = {
+  allow_group_delegation: z.boolean().optional(),
+  max_delegation_ttl_days: z.number().int().min(minDelegationTtlDays).max(maxDelegationTtlDays).optional(),
+};
+
+export const mintKeyFields = {
+  name: line(128),
+  scopes: z.array(z.enum(runtimeScopes)).min(1).max(runtimeScopes.length),
+  cidr: z.array(z.string().max(64)).max(64).default([]),
+  rate_limit_rpm: z.number().int().min(1).max(100_000).nullish(),
+  expires_in: z
+    .string()
+    .refine((text) => /^[1-9]\d{0,5}[dhm]$/.test(text), 'must be a duration such as 30d, 12h or 5m')
+    .optional(),
+  expires_at: futureTime.nullish(),
+};
+
+const egressMode = z
+  .enum(['tunnel', 'deny'])
+  .nullish()
+  .meta({ description: 'What traffic without a grant gets; null: what ALTER_EGRESS_MODE says' });
+
 const hostList = z.array(z.string().max(260)).max(100);
 
 export const requests = {
   page: z.strictObject(paging),
   createApp: z.strictObject({ name: line(128) }),
+  updateApp: z.strictObject({ policy: policyField, egress_mode: egressMode }),
   createSecret: z.strictObject({
     name: line(128),
     slug: z
@@ -76,6 +103,8 @@ export const requests = {
     account_identifier: line(256).nullish(),
     account_display_name: line(256).nullish(),
     allowed_hosts: hostList.default([]),
+    ...delegationPolicyFields,
+    policy: policyField,
   }),
   updateSecret: z.strictObject({
     name: line(128).optional(),
@@ -83,38 +112,31 @@ export const requests = {
     ...injectionFields,
     account_identifier: line(256).nullish(),
     account_display_name: line(256).nullish(),
+    policy: policyField,
   }),
   rotateSecret: z.strictObject(credentialFields),
   setAllowedHosts: z.strictObject({ hosts: hostList }),
   createGrant: z.strictObject({
-    principal_type: z
-      .string()
-      .refine((type) => type === 'system', 'must be system: no other kind of principal is supported yet')
-      .meta({ override: { enum: ['system'] } }),
+    principal_type: z.enum(['system', 'user', 'group', 'agent']),
+    app_user_id: z.string().max(64).optional().meta({ description: 'Of a grant to a user' }),
+    idp_id: z.string().max(64).optional().meta({ description: 'Of a grant to a group, with external_group_id' }),
+    external_group_id: line(maxExternalIdLength).optional(),
+    agent_id: z.string().max(256).optional().meta({ description: 'Of a grant to an agent: its id or name' }),
     label: line(128).default('default'),
     description: line(1024).nullish(),
+    grant_policy: policyField,
     expires_at: futureTime.nullish(),
   }),
   updateGrant: z.strictObject({
     label: line(128).optional(),
     description: line(1024).nullish(),
+    grant_policy: policyField,
     expires_at: futureTime.nullish(),
   }),
   mintKey: z.strictObject({
-    name: line(128),
-    key_type: z
-      .string()
-      .refine((type) => type === 'runtime', 'must be runtime: no other type of key is supported yet')
-      .default('runtime')
-      .meta({ override: { enum: ['runtime'] } }),
-    scopes: z.array(z.enum(runtimeScopes)).min(1).max(runtimeScopes.length),
-    cidr: z.array(z.string().max(64)).max(64).default([]),
-    rate_limit_rpm: z.number().int().min(1).max(100_000).nullish(),
-    expires_in: z
-      .string()
-      .refine((text) => /^[1-9]\d{0,5}[dhm]$/.test(text), 'must be a duration such as 30d, 12h or 5m')
-      .optional(),
-    expires_at: futureTime.nullish(),
+    ...mintKeyFields,
+    key_type: z.enum(['runtime', 'agent']).default('runtime'),
+    agent_id: z.string().max(256).optional().meta({ description: 'Of an agent key: the id or name of its agent' }),
   }),
   renameKey: z.strictObject({ name: line(128) }),
   listKeys: z.strictObject({ ...paging, status: z.enum(['active', 'expired', 'revoked']).optional() }),
@@ -132,7 +154,7 @@ export const requests = {
   }),
 } as const;
 
-const listOf = <Item extends z.ZodType>(item: Item) =>
+export const listOf = <Item extends z.ZodType>(item: Item) =>
   z.strictObject({
     items: z.array(item),
     total: z.number().int(),
@@ -142,7 +164,14 @@ const listOf = <Item extends z.ZodType>(item: Item) =>
   });
 
 const app = z
-  .strictObject({ id: z.string(), name: z.string(), created_at: time, updated_at: time })
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    policy: policyDocument.nullable(),
+    egress_mode: z.enum(['tunnel', 'deny']).nullable(),
+    created_at: time,
+    updated_at: time,
+  })
   .meta({ id: 'App' });
 
 const secretFields = {
@@ -157,6 +186,9 @@ const secretFields = {
   account_identifier: z.string().nullable(),
   account_display_name: z.string().nullable(),
   allowed_hosts: z.array(z.string()),
+  policy: policyDocument.nullable(),
+  allow_group_delegation: z.boolean(),
+  max_delegation_ttl_days: z.number().int(),
   version: z.number().int(),
   created_at: time,
   updated_at: time,
@@ -164,16 +196,21 @@ const secretFields = {
 };
 const secret = z.strictObject(secretFields).meta({ id: 'ManagedSecret' });
 
-const grant = z
+export const grant = z
   .strictObject({
     grant_id: z.string(),
     managed_secret_id: z.string(),
     managed_secret_slug: z.string().nullable().meta({ description: 'Null when the secret was deleted' }),
     managed_secret_name: z.string().nullable(),
     principal_type: z.enum(['system', 'user', 'group', 'agent']),
+    app_user_id: z.string().nullable(),
+    idp_id: z.string().nullable(),
+    external_group_id: z.string().nullable(),
+    agent_id: z.string().nullable(),
     label: z.string(),
     description: z.string().nullable(),
     status: z.enum(['active', 'expired', 'revoked']),
+    grant_policy: policyDocument.nullable(),
     expires_at: time.nullable(),
     created_at: time,
     revoked_at: time.nullable(),
@@ -185,6 +222,8 @@ const keyFields = {
   name: z.string(),
   key_type: z.enum(['runtime', 'agent', 'derived']),
   key_prefix: z.string(),
+  agent_id: z.string().nullable().meta({ description: 'Of an agent key' }),
+  parent_id: z.string().nullable().meta({ description: 'Of a derived key: the key that it was made from' }),
   scopes: z.array(z.enum(runtimeScopes)),
   cidr: z.array(z.string()),
   rate_limit_rpm: z.number().int().nullable(),

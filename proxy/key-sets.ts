@@ -1,7 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import type { TokenAlgorithm } from '../core/identity-provider.ts';
 import { Lru } from '../vault/lru.ts';
-import type { FetchJwks } from './fetch-jwks.ts';
+import type { FetchHttps } from './fetch-https.ts';
 import { findStrictJson } from './strict-json.ts';
 
 /** A public key of an identity provider. */
@@ -42,10 +42,10 @@ const maxKeys = 100;
  */
 export class KeySets {
   readonly #entries = new Lru<Entry>(maxSets);
-  readonly #fetch: FetchJwks;
+  readonly #fetch: FetchHttps;
   readonly #onFailure: (url: string, error: AlterError) => void;
 
-  constructor(of: { readonly fetch: FetchJwks; readonly onFailure?: (url: string, error: AlterError) => void }) {
+  constructor(of: { readonly fetch: FetchHttps; readonly onFailure?: (url: string, error: AlterError) => void }) {
     this.#fetch = of.fetch;
     this.#onFailure = of.onFailure ?? (() => {});
   }

@@ -1,6 +1,5 @@
-import { networkInterfaces } from 'node:os';
 import type { LeafCache } from '../certs/leaf-cache.ts';
-import { AddressSet, unmapIpv4 } from '../core/address.ts';
+import { AddressSet } from '../core/address.ts';
 import type { AuditSink } from '../core/audit-event.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { issueId } from '../core/id.ts';
@@ -8,29 +7,25 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
-import type { Vault } from '../vault/vault.ts';
 import type { DataPlane } from './data-plane.ts';
 import { FailedKeys } from './failed-keys.ts';
-import { fetchHttpsThrough } from './fetch-https.ts';
 import { forwardBy } from './forward.ts';
 import { UndiciForwarder } from './forward-undici.ts';
 import { UpgradeForwarder } from './forward-upgrade.ts';
-import { KeySets } from './key-sets.ts';
 import { Listener, phaseLimits } from './listener.ts';
-import { UserMemory } from './remember-users.ts';
+import { reaches } from './own-listener.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
 import { ServerTls, type ServerTlsMaterial } from './server-tls.ts';
 import { UpstreamPools } from './upstream-pools.ts';
 import { UpstreamTls } from './verify.ts';
-import { UserVerifier } from './verify-user.ts';
+import type { UserVerifier } from './verify-user.ts';
 import { Watchdog } from './watchdog.ts';
 
 export interface ProxyOptions {
   readonly config: Config;
   readonly model: ReadModel;
-  /** Where users and groups are written down when a token first shows them. */
-  readonly vault: Vault;
+  readonly users: UserVerifier;
   readonly auditLog: AuditLog;
   readonly auditFile: AuditSink | null;
   readonly leaves: LeafCache;
@@ -76,27 +71,9 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     ...connect,
     maxConnectionsPerPool: config.limits.maxUpstreamConnectionsPerPool,
   });
-  const memory = new UserMemory({
-    vault: options.vault,
-    clock,
-    onFailure: (error) => log.warn('A user who was seen could not be written down.', { error }),
-  });
-  const users = new UserVerifier({
-    model,
-    keySets: new KeySets({
-      fetch: fetchHttpsThrough({ dial, tls }),
-      onFailure: (url, error) =>
-        log.warn('The keys of an identity provider could not be fetched.', {
-          host: hostOf(url),
-          code: error.code,
-          error,
-        }),
-    }),
-    onVerified: memory.saw,
-  });
   const plane: DataPlane = {
     model,
-    users,
+    users: options.users,
     audit: { log: options.auditLog, file: options.auditFile, clock },
     leaves: options.leaves,
     forwarder: forwardBy({ requests: new UndiciForwarder(pools), upgrades: new UpgradeForwarder(connect) }),
@@ -130,7 +107,6 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     listener.cut();
     watchdog.stop();
     await pools.close();
-    await memory.settle();
   };
   return {
     address,
@@ -143,16 +119,4 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     },
     close,
   };
-}
-
-function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).host : '';
-}
-
-/** Whether a connection to this address and port would come back to the listener. */
-function reaches(listener: ListenAddress, address: string, port: number): boolean {
-  if (listener.port !== port) return false;
-  if (listener.host !== '0.0.0.0' && listener.host !== '::') return listener.host === address;
-  if (address.startsWith('127.') || address === '::1' || address === '0.0.0.0' || address === '::') return true;
-  return Object.values(networkInterfaces()).some((list) => list?.some((entry) => unmapIpv4(entry.address) === address));
 }

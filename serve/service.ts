@@ -18,6 +18,7 @@ import { openLocalKms } from '../vault/kms-local.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { openStore } from '../vault/store-url.ts';
 import { openVault, type Vault } from '../vault/vault.ts';
+import { openGuardedFetch, openUsers } from './users.ts';
 
 export type Role = 'all' | 'proxy' | 'admin';
 
@@ -93,6 +94,29 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     undo.push(() => ops.close());
     listeners.push(ops.address);
 
+    const model = new ReadModel({
+      vault,
+      maxStalenessMs: config.maxStalenessMs,
+      onInvalid: (record) => {
+        metrics.countSecurityEvent('record_rejected');
+        log.error('A stored record was rejected.', {
+          code: 'state_invalid',
+          app_id: record.appId,
+          record_type: record.type,
+          record_id: record.id,
+        });
+      },
+    });
+    undo.push(() => model.close());
+    const fetchHttps = openGuardedFetch({
+      config,
+      authorityPem: authority.certificatePem,
+      ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
+      resolver: options.resolver,
+    });
+    const users = openUsers({ model, vault, fetch: fetchHttps, clock, log });
+    undo.push(() => users.close());
+
     let adminUrl: string | null = null;
     if (role !== 'proxy') {
       const starting = startAdmin({
@@ -106,6 +130,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
+        fetchHttps,
       });
       const admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
       undo.push(() => admin.close());
@@ -113,24 +138,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       adminUrl = admin.url;
     }
     if (role !== 'admin') {
-      const model = new ReadModel({
-        vault,
-        maxStalenessMs: config.maxStalenessMs,
-        onInvalid: (record) => {
-          metrics.countSecurityEvent('record_rejected');
-          log.error('A stored record was rejected.', {
-            code: 'state_invalid',
-            app_id: record.appId,
-            record_type: record.type,
-            record_id: record.id,
-          });
-        },
-      });
-      undo.push(() => model.close());
       const starting = startProxy({
         config,
         model,
-        vault,
+        users: users.verifier,
         auditLog,
         auditFile,
         leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),

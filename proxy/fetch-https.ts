@@ -4,17 +4,17 @@ import { type Origin, parseAuthority } from '../core/origin.ts';
 import { type DialRules, dial } from './dial.ts';
 import type { UpstreamTls } from './verify.ts';
 
-/** Gives the body of a key set's URL. Rejects with an AlterError. */
-export type FetchJwks = (url: string) => Promise<Buffer>;
+/** Gives the body of an `https` URL. Rejects with an AlterError. */
+export type FetchHttps = (url: string) => Promise<Buffer>;
 
 const maxBytes = 65_536;
 const deadlineMs = 5_000;
 
 /**
- * Fetches as the data plane reaches any upstream: every address of the name is classified before it is dialled, TLS is
+ * Fetches a small document, such as a key set, as the data plane reaches any upstream: every address of the name is classified before it is dialled, TLS is
  * verified, and nothing is followed. Only `https`: over anything else, whoever is on the way could put in a key of theirs.
  */
-export function fetchJwksThrough(of: { readonly dial: DialRules; readonly tls: UpstreamTls }): FetchJwks {
+export function fetchHttpsThrough(of: { readonly dial: DialRules; readonly tls: UpstreamTls }): FetchHttps {
   return async (url) => {
     const { origin, path } = readUrl(url);
     const client = new Client(`https://${origin.kind === 'ipv6' ? `[${origin.host}]` : origin.host}:${origin.port}`, {
@@ -42,14 +42,14 @@ export function fetchJwksThrough(of: { readonly dial: DialRules; readonly tls: U
         signal: deadline,
       });
       if (statusCode !== 200 || headers['content-encoding'] !== undefined) {
-        const detail = `The key set was answered with ${statusCode}, or compressed.`;
+        const detail = `The URL was answered with ${statusCode}, or compressed.`;
         throw new AlterError('upstream_protocol', { detail });
       }
       return Buffer.from(await body.arrayBuffer());
     } catch (error) {
       if (error instanceof AlterError) throw error;
       if (deadline.aborted) throw new AlterError('upstream_timeout', { cause: error });
-      throw new AlterError('upstream_protocol', { detail: 'The key set could not be read.', cause: error });
+      throw new AlterError('upstream_protocol', { detail: 'The answer could not be read.', cause: error });
     } finally {
       client.destroy().catch(() => {}); // what it had to say was said
     }
@@ -59,6 +59,6 @@ export function fetchJwksThrough(of: { readonly dial: DialRules; readonly tls: U
 function readUrl(text: string): { readonly origin: Origin; readonly path: string } {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || url.protocol !== 'https:' || url.username !== '' || url.password !== '')
-    throw new AlterError('upstream_tls', { detail: 'A key set is fetched over https only.' });
+    throw new AlterError('upstream_tls', { detail: 'It is fetched over https only.' });
   return { origin: parseAuthority(url.host, 'https', 443), path: url.pathname + url.search };
 }

@@ -1,0 +1,74 @@
+import { AddressSet } from '../core/address.ts';
+import type { Config, ListenAddress } from '../core/config.ts';
+import { type FetchHttps, fetchHttpsThrough } from '../proxy/fetch-https.ts';
+import { KeySets } from '../proxy/key-sets.ts';
+import { reaches } from '../proxy/own-listener.ts';
+import { UserMemory } from '../proxy/remember-users.ts';
+import { type Resolver, SystemResolver } from '../proxy/resolve.ts';
+import { UpstreamTls } from '../proxy/verify.ts';
+import { UserVerifier } from '../proxy/verify-user.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { ReadModel } from '../vault/read-model.ts';
+import type { Vault } from '../vault/vault.ts';
+
+/** The calls that the service makes by itself, through the guard that the calls of workloads go through. */
+export function openGuardedFetch(of: {
+  readonly config: Config;
+  readonly authorityPem: string;
+  readonly ownListeners: () => readonly ListenAddress[];
+  readonly resolver: Resolver | undefined;
+}): FetchHttps {
+  const { config } = of;
+  let fetch: FetchHttps | undefined; // made when first needed: the root store takes up to 31 ms, and most need none
+  const open = (): FetchHttps =>
+    fetchHttpsThrough({
+      dial: {
+        resolver: of.resolver ?? new SystemResolver(config.hosts),
+        allowed: new AddressSet(config.allowAddresses),
+        isOwnListener: (address, port) => of.ownListeners().some((listener) => reaches(listener, address, port)),
+        connectTimeoutMs: config.timeouts.connectMs,
+      },
+      tls: new UpstreamTls({ extraRoots: config.upstreamCa, ownAuthorityPem: of.authorityPem }),
+    });
+  return (url) => {
+    fetch ??= open();
+    return fetch(url);
+  };
+}
+
+export interface Users {
+  readonly verifier: UserVerifier;
+  /** Waits until everybody who was seen is written down. */
+  close(): Promise<void>;
+}
+
+/** Proves users by their tokens, and writes them down when they are first seen. */
+export function openUsers(of: {
+  readonly model: ReadModel;
+  readonly vault: Vault;
+  readonly fetch: FetchHttps;
+  readonly clock: () => number;
+  readonly log: Log;
+}): Users {
+  const { log } = of;
+  const memory = new UserMemory({
+    vault: of.vault,
+    clock: of.clock,
+    onFailure: (error) => log.warn('A user who was seen could not be written down.', { error }),
+  });
+  const keySets = new KeySets({
+    fetch: of.fetch,
+    onFailure: (url, error) =>
+      log.warn('The keys of an identity provider could not be fetched.', {
+        host: hostOf(url),
+        code: error.code,
+        error,
+      }),
+  });
+  const verifier = new UserVerifier({ model: of.model, keySets, onVerified: memory.saw });
+  return { verifier, close: () => memory.settle() };
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : '';
+}
