@@ -10,7 +10,7 @@ import type { IdentityProvider } from '../core/identity-provider.ts';
 import { formatAuthority, type Origin } from '../core/origin.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret, SecretVersion } from '../core/secret.ts';
 import type { User, VerifiedUser } from '../core/user.ts';
 import { agentKind } from './agent-repository.ts';
 import { appKind } from './app-repository.ts';
@@ -47,6 +47,8 @@ export interface ReadModelOptions {
   readonly maxStalenessMs: number;
   /** Over all apps. */
   readonly maxEntries?: number;
+  /** How long an opened value stays in memory at most: 10 seconds, unless given. */
+  readonly openedForMs?: number;
   /** Called for a security event, at most once a minute per record. */
   readonly onInvalid?: (record: InvalidRecord) => void;
 }
@@ -82,6 +84,8 @@ const maxDelegationsPerAgent = 500;
 /** A user may be in hundreds of groups: as many words go into one question to the store. */
 const tagBatch = 512;
 const invalidPauseMs = 60_000;
+const openedForMs = 10_000;
+const maxOpened = 1_000;
 
 /**
  * What the data plane reads. An answer is sync when it is in memory, so that a warm request never leaves its tick.
@@ -100,6 +104,9 @@ export class ReadModel {
   readonly #listeners = new Set<ChangeListener>();
   /** One for each app that was asked for. Apps are made by operators, so that no client makes this grow. */
   readonly #views = new Map<string, SpaceView | Promise<SpaceView | null>>();
+  /** By the record itself, which every change replaces. Emptied every few seconds: what is not in use is not in memory. */
+  readonly #opened = new Map<SecretVersion, SecretValue>();
+  readonly #forgetting: NodeJS.Timeout;
   #closed = false;
 
   constructor(options: ReadModelOptions) {
@@ -113,6 +120,8 @@ export class ReadModel {
       floors: new Lru(maxEntries * 2), // a number each, and worth keeping longer than the record
     };
     this.#answers = new Lru(Math.ceil(maxEntries * 0.2));
+    this.#forgetting = setInterval(() => this.#opened.clear(), options.openedForMs ?? openedForMs);
+    this.#forgetting.unref();
   }
 
   findKey(keyId: string): Caller | null | Promise<Caller | null> {
@@ -190,7 +199,7 @@ export class ReadModel {
   }
 
   /**
-   * The value of the version that `secret` names. Opens sealed bytes on every call: no plaintext is kept. Also throws
+   * The value of the version that `secret` names. It stays open in memory for some seconds at most. Also throws
    * `grant_revoked` where the secret was deleted meanwhile, and `state_unavailable` where it was rotated twice meanwhile.
    */
   openSecret(appId: string, secret: Secret): SecretValue | Promise<SecretValue> {
@@ -266,6 +275,8 @@ export class ReadModel {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#forgetting);
+    this.#opened.clear();
     for (const view of this.#views.values()) if (view instanceof SpaceView) view.close();
     this.#views.clear();
   }
@@ -414,7 +425,17 @@ export class ReadModel {
     });
   }
 
-  #open(appId: string, version: Parameters<typeof openVersion>[1]): SecretValue {
+  /** Two decryptions take 15 µs, so a value that is in use stays open for a few seconds. */
+  #open(appId: string, version: SecretVersion): SecretValue {
+    const opened = this.#opened.get(version);
+    if (opened !== undefined) return opened;
+    const value = this.#decrypt(appId, version);
+    if (this.#opened.size >= maxOpened) this.#opened.clear();
+    this.#opened.set(version, value);
+    return value;
+  }
+
+  #decrypt(appId: string, version: SecretVersion): SecretValue {
     const view = this.#views.get(appId);
     if (!(view instanceof SpaceView))
       throw new AlterError('state_unavailable', { detail: 'The read model is closed.' });
