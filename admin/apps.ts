@@ -1,5 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
+import { requireRevision } from './etag.ts';
+import { requirePolicyScope, takePolicy } from './policy-intake.ts';
 import { representApp, representPage } from './representation.ts';
 import { appRoute, type Route, route } from './route.ts';
 import { requests, responses } from './schemas.ts';
@@ -63,6 +65,37 @@ export const appRoutes: readonly Route[] = [
     response: responses.app,
     async answer({ vault, app }) {
       const { value, revision } = await vault.apps.get(app.appId);
+      return { body: representApp(value), revision };
+    },
+  }),
+  appRoute({
+    method: 'PATCH',
+    path: '/v1/apps/{app}',
+    operationId: 'updateApp',
+    summary: 'Change the policy of an app, or what its traffic without a grant gets',
+    scope: 'dashboard_apps:write',
+    body: requests.updateApp,
+    conditional: true,
+    status: 200,
+    response: responses.app,
+    async answer({ vault, app, changes, expectedRevision, readBody, accessToken }) {
+      const current = await vault.apps.get(app.appId);
+      const readPolicy = (of: { readonly policy?: unknown }) =>
+        takePolicy(of.policy, { level: 'app', field: 'policy' });
+      const body = readBody((valid) => readPolicy(valid).problems);
+      requirePolicyScope(accessToken, body.policy);
+      requireRevision(current, expectedRevision);
+      const { value, revision } = await changes.before({ event: 'app.updated', app_id: app.appId }, () =>
+        vault.apps.update(
+          app.appId,
+          (before) => ({
+            ...before,
+            policy: body.policy === undefined ? before.policy : readPolicy(body).policy,
+            egressMode: body.egress_mode === undefined ? before.egressMode : body.egress_mode,
+          }),
+          expectedRevision,
+        ),
+      );
       return { body: representApp(value), revision };
     },
   }),
