@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { AddressSet, findAddressRange } from '../../core/address.ts';
+import type { Agent } from '../../core/agent.ts';
+import type { App } from '../../core/app.ts';
 import { type Decision, evaluate, evaluateKey, evaluateUntagged, isPermit } from '../../core/evaluate.ts';
 import type { Grant } from '../../core/grant.ts';
 import { parseAuthority } from '../../core/origin.ts';
@@ -17,6 +19,8 @@ const key: RuntimeKey = {
   id: 'k1',
   appId: 'app-1',
   keyType: 'runtime',
+  agentId: null,
+  parentId: null,
   name: 'test',
   scopes: ['proxy:execute'],
   cidr: [],
@@ -33,6 +37,7 @@ const grant: Grant = {
   principal: { type: 'system' },
   label: 'default',
   description: null,
+  policy: null,
   expiresAt: null,
   createdAt: now,
   revokedAt: null,
@@ -51,11 +56,29 @@ const secret: Secret = {
   accountIdentifier: null,
   accountDisplayName: null,
   allowedHosts: ['api.stripe.com', '*.files.stripe.com', 'eu.stripe.com:8443'],
+  allowGroupDelegation: false,
+  maxDelegationTtlDays: 90,
+  policy: null,
   version: 1,
   createdAt: now,
   updatedAt: now,
   rotatedAt: null,
 };
+
+const agent: Agent = {
+  id: 'a0',
+  appId: 'app-1',
+  name: 'crawler',
+  displayName: null,
+  type: 'agent',
+  status: 'active',
+  metadata: {},
+  policy: null,
+  createdAt: now,
+  updatedAt: now,
+};
+const parent: RuntimeKey = { ...key, id: 'k0' };
+const app: App = { id: 'app-1', name: 'default', policy: null, egressMode: null, createdAt: now, updatedAt: now };
 
 interface Situation {
   readonly key?: Partial<RuntimeKey>;
@@ -70,7 +93,14 @@ interface Situation {
 
 function callerOf(situation: Situation): Caller {
   const ranges = situation.cidr?.map((text) => findAddressRange(text)!);
-  return { key: { ...key, ...situation.key }, addresses: ranges === undefined ? null : new AddressSet(ranges) };
+  const ofAgent = situation.key?.keyType === 'agent' ? { agentId: agent.id } : {};
+  const ofParent = situation.key?.keyType === 'derived' ? { parentId: parent.id } : {};
+  return {
+    key: { ...key, ...ofAgent, ...ofParent, ...situation.key },
+    addresses: ranges === undefined ? null : new AddressSet(ranges),
+    agent: situation.key?.keyType === 'agent' ? agent : null,
+    parent: situation.key?.keyType === 'derived' ? { key: parent, addresses: null, agent: null, parent: null } : null,
+  };
 }
 
 function decide(situation: Situation): Decision {
@@ -81,9 +111,12 @@ function decide(situation: Situation): Decision {
       origin: parseAuthority(situation.authority ?? 'api.stripe.com', scheme, scheme === 'https' ? 443 : 80),
       method: 'GET',
       path: '/v1/charges',
+      reason: null,
       clientAddress: situation.clientAddress ?? '192.0.2.7',
+      user: null,
     },
     {
+      app,
       grant: situation.grant === null ? null : { ...grant, ...situation.grant },
       secret: situation.secret === null ? null : { ...secret, ...situation.secret },
     },
@@ -148,10 +181,13 @@ describe('a request that names a grant', () => {
     ['group', { type: 'group', idpId: 'i1', externalGroupId: 'e1' }],
     ['agent', { type: 'agent', agentId: 'a1' }],
   ] as const satisfies readonly (readonly [string, Principal])[])(
-    'is refused for a grant to a %s, whatever the kind of the key',
-    (_name, principal) => {
-      for (const keyType of ['runtime', 'agent', 'derived'] as const)
-        expect(decide({ key: { keyType }, grant: { principal } })).toMatchObject({ code: 'principal_mismatch' });
+    'is refused for a grant to another %s, whatever the kind of the key',
+    (type, principal) => {
+      for (const keyType of ['runtime', 'agent', 'derived'] as const) {
+        // A user or a group is shown by a token, and this request has none.
+        const code = type === 'agent' || keyType === 'agent' ? 'principal_mismatch' : 'user_token_invalid';
+        expect(decide({ key: { keyType }, grant: { principal } })).toMatchObject({ code });
+      }
     },
   );
 

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { issueId } from '../../core/id.ts';
+import type { Origin } from '../../core/origin.ts';
+import type { Caller, RuntimeKey } from '../../core/runtime-key.ts';
 import { type InvalidRecord, ReadModel, type ReadModelOptions } from '../../vault/read-model.ts';
 import type { AppVault } from '../../vault/vault.ts';
 import {
@@ -16,6 +18,10 @@ import { placeOf } from '../support/hostile-store.ts';
 const unavailable = expect.objectContaining({ code: 'state_unavailable' });
 const invalid = expect.objectContaining({ code: 'state_invalid' });
 const unknownId = issueId(startOfTime);
+
+function callerOf(key: RuntimeKey): Caller {
+  return { key, addresses: null, agent: null, parent: null };
+}
 
 describe('the read model', () => {
   let filled: FilledVault;
@@ -40,6 +46,8 @@ describe('the read model', () => {
     });
     return { secret: made.secret.value, grant: made.grant.value };
   };
+  const offersTo = (caller: Caller, origin: Origin) =>
+    model.findOffers({ caller, user: null }, origin, filled.clock.now);
   /** Holds every `get` of the store between its reading and its answer, until it is released. */
   const holdAnswers = () => {
     let release = () => {};
@@ -77,7 +85,7 @@ describe('the read model', () => {
     expect(await model.findSecret(app.appId, secret.id)).toEqual(secret);
     expect((await model.openSecret(app.appId, secret)).reveal().token).toBe('value-of-Stripe');
     expect(await model.someSecretAllows(app.appId, origin)).toBe(true);
-    expect(await model.findGrantsFor(caller!, origin)).toEqual([grant]);
+    expect(await offersTo(caller!, origin)).toEqual([{ id: grant.id, label: grant.label }]);
 
     const gets = filled.store.gets;
     expect(model.findKey(key.id)).toBe(caller);
@@ -85,10 +93,19 @@ describe('the read model', () => {
     expect(model.findSecret(app.appId, secret.id)).toEqual(secret);
     const opened = model.openSecret(app.appId, secret);
     expect(opened).not.toBeInstanceOf(Promise);
-    expect(model.openSecret(app.appId, secret)).not.toBe(opened); // no plaintext is kept
+    expect(model.openSecret(app.appId, secret)).toBe(opened); // not decrypted again for a few seconds
     expect(model.someSecretAllows(app.appId, origin)).toBe(true);
-    expect(model.findGrantsFor(caller!, origin)).toEqual([grant]);
+    expect(await offersTo(caller!, origin)).toEqual([{ id: grant.id, label: grant.label }]);
     expect(filled.store.gets).toBe(gets);
+  });
+
+  it('lets go of an opened value after a while, so that what is not in use is not in memory', async () => {
+    const { secret } = await createSecret();
+    const forgetful = new ReadModel({ vault: filled.vault, maxStalenessMs: 5_000, openedForMs: 20 });
+    const opened = await forgetful.openSecret(app.appId, secret);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(await forgetful.openSecret(app.appId, secret)).not.toBe(opened);
+    forgetful.close();
   });
 
   it('answers null for what does not exist or belongs to another app, and remembers that', async () => {
@@ -250,17 +267,17 @@ describe('the read model', () => {
       const { secret } = await createSecret('A', ['api.example.com']);
       filled.store.forgedTags = [{ type: 'secret', id: secret.id }];
       expect(await model.someSecretAllows(app.appId, originOf('evil.example.com'))).toBe(false);
-      const caller = { key: newKey(app.appId), addresses: null };
-      expect(await model.findGrantsFor(caller, originOf('evil.example.com'))).toEqual([]);
+      const caller = callerOf(newKey(app.appId));
+      expect(await offersTo(caller, originOf('evil.example.com'))).toEqual([]);
     });
 
     it('finds for auto the live system grants whose secret allows the host', async () => {
       const a = await createSecret('A', ['api.example.com', '*.example.com']);
       await createSecret('B', ['other.example.org']);
       const origin = originOf('api.example.com');
-      const caller = { key: newKey(app.appId), addresses: null };
+      const caller = callerOf(newKey(app.appId));
       const draft = { secretId: a.secret.id, label: 'x', description: null, expiresAt: null };
-      await app.grants.create({ ...draft, principal: { type: 'agent', agentId: unknownId } });
+      await app.grants.create({ ...draft, label: 'to the agent', principal: { type: 'agent', agentId: unknownId } });
       await app.grants.create({ ...draft, principal: { type: 'user', appUserId: unknownId } });
       const expiring = await app.grants.create({
         ...draft,
@@ -268,12 +285,12 @@ describe('the read model', () => {
         expiresAt: startOfTime + 50,
       });
 
-      const ids = async () => (await model.findGrantsFor(caller, origin)).map(({ id }) => id).toSorted();
+      const ids = async () => (await offersTo(caller, origin)).map(({ id }) => id).toSorted();
       expect(await ids()).toEqual([a.grant.id, expiring.value.id].toSorted());
       filled.clock.now += 50;
       expect(await ids()).toEqual([a.grant.id]);
-      const agent = { key: newKey(app.appId, { keyType: 'agent' }), addresses: null };
-      expect(await model.findGrantsFor(agent, origin)).toEqual([]);
+      const agent = callerOf(newKey(app.appId, { keyType: 'agent', agentId: unknownId }));
+      expect((await offersTo(agent, origin)).map(({ label }) => label)).toEqual(['to the agent']);
       await app.grants.revoke(a.grant.id);
       expect(await ids()).toEqual([]);
     });

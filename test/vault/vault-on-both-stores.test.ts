@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { issueId } from '../../core/id.ts';
+import type { Origin } from '../../core/origin.ts';
+import type { Caller } from '../../core/runtime-key.ts';
 import { verifyChain } from '../../vault/audit-chain.ts';
 import { AuditLog } from '../../vault/audit-log.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
@@ -73,6 +75,8 @@ describe.each(stores)('the vault on %s', (_name, openStores) => {
   const createSecret = (name: string, value: string) =>
     app.secrets.create({ draft: draftSecret({ name }), fields: token(value), baseGrantLabel: 'default' });
 
+  const offersTo = (caller: Caller, origin: Origin) => model.findOffers({ caller, user: null }, origin, startOfTime);
+
   /** A change comes to another connection by the feed: soon, and not later than this. */
   async function eventually(check: () => Promise<boolean>): Promise<void> {
     const end = performance.now() + 2_000;
@@ -91,7 +95,7 @@ describe.each(stores)('the vault on %s', (_name, openStores) => {
     const caller = await model.findKey(key.id);
     expect(caller?.key).toEqual(key);
     expect(await model.someSecretAllows(app.appId, origin)).toBe(true);
-    expect(await model.findGrantsFor(caller!, origin)).toEqual([grant.value]);
+    expect(await offersTo(caller!, origin)).toEqual([{ id: grant.value.id, label: grant.value.label }]);
     const found = await model.findSecret(app.appId, grant.value.secretId);
     expect((await model.openSecret(app.appId, found!)).reveal().token).toBe('first');
     model.requireFresh(app.appId);
@@ -103,7 +107,7 @@ describe.each(stores)('the vault on %s', (_name, openStores) => {
     });
     await app.grants.revoke(grant.value.id);
     await eventually(async () => (await model.findGrant(app.appId, grant.value.id))?.revokedAt === startOfTime);
-    await eventually(async () => (await model.findGrantsFor(caller!, origin)).length === 0);
+    await eventually(async () => (await offersTo(caller!, origin)).length === 0);
     await app.keys.revoke(key.id);
     await eventually(async () => (await model.findKey(key.id))?.key.revokedAt === startOfTime);
     await app.secrets.delete(secret.value.id);
