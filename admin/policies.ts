@@ -5,6 +5,7 @@ import type { Origin } from '../core/origin.ts';
 import { parseAuthority } from '../core/origin.ts';
 import type { PolicyLevel } from '../core/policy.ts';
 import type { PolicyDocument } from '../core/policy-document.ts';
+import { findRestatement } from '../core/restatement.ts';
 import type { Versioned } from '../vault/record.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import { requireRevision } from './etag.ts';
@@ -152,7 +153,7 @@ async function explainGrant({
 }: AppCall<Record<never, never>, typeof policyRequests.explain.shape>): Promise<{ body: object }> {
   const { grant, delegation } = await findNamed(app, params.grant!);
   const body = readBody((valid) => (valid.url === undefined ? [] : readUrl(valid.url).problems));
-  const { origin, path } = readUrl(body.url).value!;
+  const { origin, path, target } = readUrl(body.url).value!;
   const at = body.at === undefined || body.at === null ? now : Date.parse(body.at);
   const secret = await findSecret(app.secrets, grant.secretId);
   const agentId = delegation?.delegation.agentId ?? (grant.principal.type === 'agent' ? grant.principal.agentId : null);
@@ -161,6 +162,7 @@ async function explainGrant({
     path,
     method: body.method,
     reason: body.reason ?? null,
+    restated: findRestatement([], target),
     clientAddress: body.client_ip ?? '',
   };
   const subject = { app: (await vault.apps.get(app.appId)).value, grant, secret, delegation };
@@ -213,7 +215,7 @@ function isNotFound(error: unknown): boolean {
 
 /** Taken apart as the proxy does it, so that the path is judged in the spelling in which it would be sent. */
 function readUrl(url: string): {
-  readonly value: { readonly origin: Origin; readonly path: string } | null;
+  readonly value: { readonly origin: Origin; readonly path: string; readonly target: string } | null;
   readonly problems: readonly Problem[];
 } {
   const wrong = { value: null, problems: [{ field: 'url', message: 'must be a whole https:// or http:// URL' }] };
@@ -222,7 +224,8 @@ function readUrl(url: string): {
   const scheme = parts[1]!.toLowerCase() as Origin['scheme'];
   try {
     const origin = parseAuthority(parts[2]!, scheme, scheme === 'https' ? 443 : 80);
-    return { value: { origin, path: parts[3] ?? '/' }, problems: [] };
+    const path = parts[3] ?? '/';
+    return { value: { origin, path, target: path + (parts[4] ?? '') }, problems: [] };
   } catch (error) {
     if (error instanceof AlterError) return wrong;
     throw error;

@@ -7,6 +7,7 @@ import { formatAuthority, type Origin } from './origin.ts';
 import { type AppliedPolicy, evaluatePolicies, type PolicyRefusal, refuseTunnelByPolicy } from './policy.ts';
 import { appliedPolicies } from './policy-document.ts';
 import type { RateDemand } from './rate.ts';
+import type { Restatement } from './restatement.ts';
 import { type Caller, keyStatus } from './runtime-key.ts';
 import type { Secret } from './secret.ts';
 import type { UserProof, VerifiedUser } from './user.ts';
@@ -22,6 +23,8 @@ export interface EgressRequest {
   readonly path: string;
   /** X-Alter-Reason; null where the request has none. */
   readonly reason: string | null;
+  /** What else it asks to be taken for: see {@link Restatement}. */
+  readonly restated: Restatement;
   readonly clientAddress: string;
   /** What X-Alter-User-Token shows; null where the request has none. */
   readonly user: UserProof | null;
@@ -70,7 +73,7 @@ export type Decision =
     };
 
 /** What policy sees of a CONNECT that names a grant: what is to go through the tunnel is not known yet. */
-export type TunnelRequest = Omit<EgressRequest, 'method' | 'path' | 'reason'>;
+export type TunnelRequest = Omit<EgressRequest, 'method' | 'path' | 'reason' | 'restated'>;
 
 type Denial = Extract<Decision, { kind: 'deny' }>;
 

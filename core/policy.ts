@@ -3,6 +3,7 @@ import { AlterError, type PolicyError, type Problem } from './errors.ts';
 import { dayBefore, isTimeZone, localTime, type Weekday, weekdays } from './local-time.ts';
 import { findPathAmbiguity, findPathGlob, matchesPath, type PathGlob } from './path-glob.ts';
 import type { RateDemand } from './rate.ts';
+import type { Restatement } from './restatement.ts';
 
 export const policyLevels = ['app', 'secret', 'agent', 'grant'] as const;
 export type PolicyLevel = (typeof policyLevels)[number];
@@ -41,6 +42,7 @@ export interface PolicyRequest {
   readonly path: string;
   /** X-Alter-Reason, or null. */
   readonly reason: string | null;
+  readonly restated?: Restatement;
 }
 
 /** A policy at its place. A stored one that can't be read is null, and allows nothing. */
@@ -167,18 +169,22 @@ export function evaluatePolicy(applied: AppliedPolicy, request: PolicyRequest, n
   return evaluatePolicies([applied], request, now);
 }
 
-function checkMethod(policy: Policy, { method }: PolicyRequest): Refusal | null {
-  if (policy.methods === null || policy.methods.includes(method)) return null;
+function checkMethod(policy: Policy, { method, restated }: PolicyRequest): Refusal | null {
+  const { methods } = policy;
+  if (methods === null) return null;
+  const other = restated?.methods.find((name) => !methods.includes(name));
+  if (methods.includes(method) && other === undefined) return null;
   return {
     field: 'methods',
     policyError: 'method_not_allowed',
-    detail: `Only ${policy.methods.join(', ')} may be used.`,
+    detail: `Only ${methods.join(', ')} may be used${other === undefined ? '' : ', and no header or parameter that asks for another'}.`,
   };
 }
 
-function checkPath(policy: Policy, { path }: PolicyRequest): Refusal | null {
+function checkPath(policy: Policy, { path, restated }: PolicyRequest): Refusal | null {
   if (policy.paths === null) return null;
   const refusal = (detail: string): Refusal => ({ field: 'paths', policyError: 'path_not_allowed', detail });
+  if (restated?.path === true) return refusal('A policy looks at the path, and a header of the request names another.');
   const ambiguity = findPathAmbiguity(path);
   if (ambiguity !== null)
     return refusal(`A policy looks at the path, and servers read this one in different ways: ${ambiguity}.`);

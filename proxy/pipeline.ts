@@ -1,4 +1,5 @@
 import { toAlterError } from '../core/errors.ts';
+import { findRestatement } from '../core/restatement.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { AuditTrail, isPermit } from './audit.ts';
 import { authorize } from './authorize.ts';
@@ -38,6 +39,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
       method: request.method,
       path: pathOf(request.target),
       reason: tags.reason,
+      restated: findRestatement(request.headers, request.target),
       clientAddress,
       user: await plane.users.prove(userToken, appId, plane.clock()),
     };

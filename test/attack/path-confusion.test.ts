@@ -195,21 +195,38 @@ describe(`a policy with the path ${rule}`, () => {
   });
 
   it.each([
-    ['get', []],
-    ['Get', []],
-    ['POST', []],
-    ['POST', ['X-HTTP-Method-Override: GET', 'X-HTTP-Method: GET', 'X-Method-Override: GET']],
-    ['POST', ['Content-Type: application/x-www-form-urlencoded', 'Content-Length: 0']],
-    ['GETX', []],
-  ] as const)('with methods beside it is not widened by the method %s and %j', async (method, lines) => {
+    ['get', '', []],
+    ['Get', '', []],
+    ['POST', '', []],
+    ['POST', '?_method=GET', ['X-HTTP-Method-Override: GET']],
+    ['GETX', '', []],
+    ['GET', '', ['X-HTTP-Method-Override: DELETE']],
+    ['GET', '', ['x-http-method-override: delete']],
+    ['GET', '', ['X_HTTP_Method_Override: DELETE']],
+    ['GET', '', ['X-HTTP-Method: MERGE']],
+    ['GET', '', ['X-Method-Override: PUT']],
+    ['GET', '', ['X-HTTP-Method-Override: GET', 'X-HTTP-Method-Override: DELETE']],
+    ['GET', '?_method=DELETE', []],
+    ['GET', '?a=1&%5fm%65thod=delete', []],
+  ] as const)('with methods beside it is not widened by %s %s and %j', async (method, query, lines) => {
     const narrow = await rig.storeSecret({ hosts: [rig.authorityOf()], body: { policy: { methods: ['GET'] } } });
     rig.sink().forget();
     const node = readers.find(({ name }) => name === 'node')!;
-    const answer = await ask(node, '/v1/allowed/a?_method=GET', { method, lines, grantId: narrow.grantId });
+    const answer = await ask(node, `/v1/allowed/a${query}`, { method, lines, grantId: narrow.grantId });
     expect(answer.status === 400 || answer.headers['x-alter-error'] === 'policy_violation').toBe(true);
     expect(rig.sink().requests).toEqual([]);
-    expect((await ask(node, '/v1/allowed/a', { grantId: narrow.grantId })).status).toBe(200);
+    const usual = { grantId: narrow.grantId, lines: ['X-HTTP-Method-Override: get'] };
+    expect((await ask(node, '/v1/allowed/a?_method=GET&b', usual)).status).toBe(200);
   });
+
+  it.each(['X-Original-URL: /secret', 'x-rewrite-url: /secret', 'X_Original_URL: /v1/allowed/b'])(
+    'is not widened by %s, which some servers take for the path',
+    async (line) => {
+      const node = readers.find(({ name }) => name === 'node')!;
+      const answer = await ask(node, '/v1/allowed/a', { lines: [line] });
+      expect(JSON.parse(answer.body)).toMatchObject({ policy_error: 'path_not_allowed' });
+    },
+  );
 });
 
 async function start(reader: Reader, rig: Rig): Promise<ChildProcess> {

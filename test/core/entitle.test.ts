@@ -6,6 +6,7 @@ import { evaluate } from '../../core/evaluate.ts';
 import type { Grant } from '../../core/grant.ts';
 import { parseAuthority } from '../../core/origin.ts';
 import type { Principal } from '../../core/principal.ts';
+import { nothingRestated } from '../../core/restatement.ts';
 import type { Caller, RuntimeKey } from '../../core/runtime-key.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { User, UserProof, VerifiedUser } from '../../core/user.ts';
@@ -162,6 +163,7 @@ function decide(of: Situation): string {
       method: 'GET',
       path: '/',
       reason: null,
+      restated: nothingRestated,
       clientAddress: '192.0.2.7',
       user: of.user ?? null,
     },

@@ -7,6 +7,7 @@ import type { Grant } from '../../core/grant.ts';
 import { parseAuthority } from '../../core/origin.ts';
 import type { PolicyLevel } from '../../core/policy.ts';
 import type { PolicyDocument } from '../../core/policy-document.ts';
+import { nothingRestated } from '../../core/restatement.ts';
 import type { Caller } from '../../core/runtime-key.ts';
 import type { Secret } from '../../core/secret.ts';
 
@@ -60,6 +61,7 @@ function situation(policies: Policies, request: Request = {}) {
     method: request.method ?? 'GET',
     path: request.path ?? '/v1/charges',
     reason: request.reason ?? null,
+    restated: nothingRestated,
     clientAddress: request.clientAddress ?? '203.0.113.7',
   };
   return { asked, subject: { app, grant, secret }, agent, now: request.now ?? noon };

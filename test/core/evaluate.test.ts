@@ -9,6 +9,7 @@ import { type Decision, evaluate, evaluateKey, evaluateUntagged, isPermit } from
 import type { Grant } from '../../core/grant.ts';
 import { parseAuthority } from '../../core/origin.ts';
 import type { Principal } from '../../core/principal.ts';
+import { nothingRestated } from '../../core/restatement.ts';
 import type { Caller, RuntimeKey } from '../../core/runtime-key.ts';
 import type { Secret } from '../../core/secret.ts';
 
@@ -112,6 +113,7 @@ function decide(situation: Situation): Decision {
       method: 'GET',
       path: '/v1/charges',
       reason: null,
+      restated: nothingRestated,
       clientAddress: situation.clientAddress ?? '192.0.2.7',
       user: null,
     },
