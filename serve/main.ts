@@ -109,7 +109,7 @@ function withEcho(config: Config, echo: EchoUpstream): Config {
 
 function announce(config: Config, service: Service, echo: EchoUpstream | null, role: Role): void {
   const directory = dataDirectory(config);
-  const proxyUrl = service.proxy === null ? null : `http://${authorityOf(service.proxy.address)}`;
+  const proxyUrl = service.proxy === null ? null : proxyUrlOf(config, service.proxy.address);
   writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
   if (service.first !== null && service.adminUrl !== null) {
     const { appId, pat } = service.first;
@@ -145,6 +145,10 @@ function findCommandDirectory(): string | null {
     if (existsSync(join(directory, 'alter'))) return directory;
   }
   return null;
+}
+
+function proxyUrlOf(config: Config, address: ListenAddress): string {
+  return `${config.proxyTlsCert === null ? 'http' : 'https'}://${authorityOf(address)}`;
 }
 
 function authorityOf({ host, port }: ListenAddress): string {

@@ -1,24 +1,20 @@
-import { hostname } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { bootstrap } from '../admin/bootstrap.ts';
 import { startAdmin } from '../admin/main.ts';
-import { type AuthorityMaterial, createAuthority, openAuthority } from '../certs/authority.ts';
-import { LeafCache } from '../certs/leaf-cache.ts';
 import { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
-import { type RunningProxy, startProxy } from '../proxy/main.ts';
+import type { RunningProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
-import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
-import { AuditFile } from '../telemetry/audit-file.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
-import { AuditLog } from '../vault/audit-log.ts';
-import { openLocalKms } from '../vault/kms-local.ts';
-import { ReadModel } from '../vault/read-model.ts';
+import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
-import { openVault, type Vault } from '../vault/vault.ts';
-import { openGuardedFetch, openUsers } from './users.ts';
+import { startDataPlane } from './data-plane.ts';
+import { openState } from './state.ts';
+import { openGuardedFetch } from './users.ts';
+import { startWorkers, Workers } from './workers.ts';
 
 export type Role = 'all' | 'proxy' | 'admin';
 
@@ -45,11 +41,6 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** How many hosts the proxy keeps a certificate for at a time. */
-const maxLeaves = 10_000;
-const auditTimeoutMs = 2_000;
-const maxPendingRecords = 10_000;
-
 /** The composition root: opens the state, then starts the rooms that this role needs, and undoes all of it in reverse. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { config, role, log, clock } = options;
@@ -58,64 +49,33 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const store = await openStore(config.store.kind === 'sqlite' ? `sqlite:${config.store.path}` : config.store.url);
-    undo.push(() => store.close());
-    const vault = await openVault({ store, kms: openLocalKms({ rootKey: options.rootKey }), clock });
-    const authority = openAuthority({ ...(await findAuthority(config, vault, clock)), now: clock() });
-
+    const opened = await openStore(config.store.kind === 'sqlite' ? `sqlite:${config.store.path}` : config.store.url);
+    const count = role === 'admin' ? 1 : countWorkers(config);
+    // A file has one owner: the workers use the store through this process.
+    const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
+    const state = await openState({ store: owner ?? opened, config, rootKey: options.rootKey, log, clock });
+    undo.push(() => state.close());
+    const { vault, auditLog, auditFile, authority } = state;
     const metrics = new Metrics({ processMetrics: true });
-    const auditLog = new AuditLog({
-      vault,
-      writer: `${hostname()}:${process.pid}`,
-      mode: config.audit,
-      onError: (error) => log.error('An audit record could not be written.', { error }),
-    });
-    undo.push(() => auditLog.close());
-    const auditFile =
-      config.auditFile === null
-        ? null
-        : new AuditFile({
-            path: config.auditFile,
-            durability: config.audit,
-            timeoutMs: auditTimeoutMs,
-            maxPending: maxPendingRecords,
-          });
-    if (auditFile !== null) undo.push(() => auditFile.close());
 
-    const started = await bootstrap({ vault, clock, audit: auditLog });
+    // The token of the first start is handed out by the process that operators talk to: a proxy that is started before it,
+    // as one of several pods, would issue it to nobody.
+    const started = role === 'proxy' ? null : await bootstrap({ vault, clock, audit: auditLog });
 
     const listeners: ListenAddress[] = [];
     let proxy: RunningProxy | null = null;
+    let workers: Workers | null = null;
+    let listening = false;
     const ops = await startOpsServer({
       listen: config.opsListen,
-      metrics,
-      ready: () => (proxy?.draining() ? ['draining'] : []),
+      metrics: {
+        contentType: metrics.contentType,
+        render: async () => (workers === null ? metrics.render() : metrics.renderWith(await workers.measure())),
+      },
+      ready: () => (listening ? (workers?.problems() ?? (proxy?.draining() ? ['draining'] : [])) : ['starting']),
     });
     undo.push(() => ops.close());
     listeners.push(ops.address);
-
-    const model = new ReadModel({
-      vault,
-      maxStalenessMs: config.maxStalenessMs,
-      onInvalid: (record) => {
-        metrics.countSecurityEvent('record_rejected');
-        log.error('A stored record was rejected.', {
-          code: 'state_invalid',
-          app_id: record.appId,
-          record_type: record.type,
-          record_id: record.id,
-        });
-      },
-    });
-    undo.push(() => model.close());
-    const fetchHttps = openGuardedFetch({
-      config,
-      authorityPem: authority.certificatePem,
-      ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
-      resolver: options.resolver,
-    });
-    const users = openUsers({ model, vault, fetch: fetchHttps, clock, log });
-    undo.push(() => users.close());
 
     let adminUrl: string | null = null;
     if (role !== 'proxy') {
@@ -130,7 +90,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
-        fetchHttps,
+        fetchHttps: openGuardedFetch({
+          config,
+          authorityPem: authority.certificatePem,
+          ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
+          resolver: options.resolver,
+        }),
       });
       const admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
       undo.push(() => admin.close());
@@ -138,28 +103,27 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       adminUrl = admin.url;
     }
     if (role !== 'admin') {
-      const starting = startProxy({
-        config,
-        model,
-        users: users.verifier,
-        auditLog,
-        auditFile,
-        leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),
-        authorityPem: authority.certificatePem,
-        clock,
-        log,
-        metrics,
-        tls: proxyTls(config),
-        ownListeners: () => listeners,
-        ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
-      });
+      const starting =
+        count > 1
+          ? startWorkers({ config, count, rootKey: options.rootKey, log, owner, listeners })
+          : startDataPlane({
+              config,
+              state,
+              metrics,
+              log,
+              clock,
+              ownListeners: () => listeners,
+              ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+            });
       proxy = await orSayWhichListener('ALTER_PROXY_LISTEN', config.proxyListen, starting);
+      if (proxy instanceof Workers) workers = proxy;
       const running = proxy;
       undo.push(() => running.close());
     }
+    listening = true;
     return {
       authorityPem: authority.certificatePem,
-      first: started.accessToken === undefined ? null : { appId: started.appId, pat: started.accessToken.plaintext },
+      first: started?.accessToken === undefined ? null : { appId: started.appId, pat: started.accessToken.plaintext },
       proxy,
       adminUrl,
       ops: ops.address,
@@ -175,17 +139,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-/** The CA as configured, or the one that the first start made and sealed into the store. */
-async function findAuthority(config: Config, vault: Vault, clock: () => number): Promise<AuthorityMaterial> {
-  if (config.caCert !== null && config.caKey !== null)
-    return { certificatePem: config.caCert, privateKeyPem: config.caKey };
-  return (await vault.authority.find()) ?? (await vault.authority.create(await createAuthority({ now: clock() })));
-}
-
-/** Null where the listener of the proxy speaks plain HTTP. */
-function proxyTls({ proxyTlsCert, proxyTlsKey, proxyTlsClientCa }: Config): ServerTlsMaterial | null {
-  if (proxyTlsCert === null || proxyTlsKey === null) return null;
-  return { certificate: proxyTlsCert, key: proxyTlsKey, clientAuthorities: proxyTlsClientCa };
+function countWorkers({ workers }: Config): number {
+  return workers === 'auto' ? availableParallelism() : workers;
 }
 
 function adminTls({ adminTlsCert, adminTlsKey }: Config): { readonly cert: string; readonly key: string } | null {

@@ -1,4 +1,13 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client';
 import { type ErrorCode, errorTable } from '../core/errors.ts';
 
 export const tunnelKinds = ['intercepted', 'blind'] as const;
@@ -20,6 +29,9 @@ const noCode = 'none';
 
 const latencyBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const appendBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+
+/** Every metric of one process, as plain data that can be sent to another one. */
+export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[];
 
 /**
  * Every label has a closed set of values, all of them ours: nothing that a client, an upstream or a record says becomes
@@ -110,6 +122,15 @@ export class Metrics {
   /** In the text format of Prometheus; its media type is {@link contentType}. */
   render(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  snapshot(): Promise<MetricsSnapshot> {
+    return this.#registry.getMetricsAsJSON();
+  }
+
+  /** As {@link render}, of this process and of others together: counters and gauges are sums. */
+  async renderWith(others: readonly MetricsSnapshot[]): Promise<string> {
+    return AggregatorRegistry.aggregate([await this.snapshot(), ...others].map((one) => [...one])).metrics();
   }
 
   get contentType(): string {

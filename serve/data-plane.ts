@@ -1,0 +1,92 @@
+import { LeafCache } from '../certs/leaf-cache.ts';
+import type { Config, ListenAddress } from '../core/config.ts';
+import { type RunningProxy, startProxy } from '../proxy/main.ts';
+import type { Resolver } from '../proxy/resolve.ts';
+import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { ReadModel } from '../vault/read-model.ts';
+import { connectionsFor, findOpenFilesLimit } from './open-files.ts';
+import type { State } from './state.ts';
+import { openGuardedFetch, openUsers } from './users.ts';
+
+/** How many hosts the proxy keeps a certificate for at a time. */
+const maxLeaves = 10_000;
+
+/** The data plane of one process, on opened state. Rejects with the error of `listen()`. */
+export async function startDataPlane(of: {
+  readonly config: Config;
+  readonly state: State;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: () => number;
+  /** Further listeners of this service, which must not be dialled. */
+  readonly ownListeners: () => readonly ListenAddress[];
+  readonly resolver?: Resolver;
+}): Promise<RunningProxy> {
+  const { config, state, metrics, log, clock } = of;
+  const { vault, auditLog, auditFile, authority } = state;
+  let proxy: RunningProxy | null = null;
+  const model = new ReadModel({
+    vault,
+    maxStalenessMs: config.maxStalenessMs,
+    onInvalid: (record) => {
+      metrics.countSecurityEvent('record_rejected');
+      log.error('A stored record was rejected.', {
+        code: 'state_invalid',
+        app_id: record.appId,
+        record_type: record.type,
+        record_id: record.id,
+      });
+    },
+  });
+  const fetch = openGuardedFetch({
+    config,
+    authorityPem: authority.certificatePem,
+    ownListeners: () => (proxy === null ? of.ownListeners() : [...of.ownListeners(), proxy.address]),
+    resolver: of.resolver,
+  });
+  const users = openUsers({ model, vault, fetch, clock, log });
+  try {
+    const running = await startProxy({
+      config: withinOpenFiles(config, log),
+      model,
+      users: users.verifier,
+      auditLog,
+      auditFile,
+      leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),
+      authorityPem: authority.certificatePem,
+      clock,
+      log,
+      metrics,
+      tls: findProxyTls(config),
+      ownListeners: of.ownListeners,
+      ...(of.resolver === undefined ? {} : { resolver: of.resolver }),
+    });
+    proxy = {
+      ...running,
+      close: async () => {
+        await running.close();
+        await users.close();
+        await model.close();
+      },
+    };
+    return proxy;
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+/** Null where the listener of the proxy speaks plain HTTP. */
+export function findProxyTls({ proxyTlsCert, proxyTlsKey, proxyTlsClientCa }: Config): ServerTlsMaterial | null {
+  if (proxyTlsCert === null || proxyTlsKey === null) return null;
+  return { certificate: proxyTlsCert, key: proxyTlsKey, clientAuthorities: proxyTlsClientCa };
+}
+
+function withinOpenFiles(config: Config, log: Log): Config {
+  const fitting = connectionsFor(findOpenFilesLimit());
+  if (fitting >= config.limits.maxConnections) return config;
+  log.info(`The limit of open files allows ${fitting} connections, fewer than ALTER_MAX_CONNECTIONS; raise ulimit -n.`);
+  return { ...config, limits: { ...config.limits, maxConnections: fitting } };
+}

@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { eventually } from './in-parallel.ts';
+import { Sink, TestAuthority } from './sink.ts';
+import { mustOpen, type OpenedTunnel } from './tunnel-client.ts';
+
+export interface ServedRigOptions {
+  /** More settings by their variable names. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** `ulimit -n` of the service. */
+  readonly openFiles?: number;
+}
+
+const bin = resolve('cli/bin.ts');
+
+/** The product as a process of its own, on the embedded store, with a recording upstream `a.test` in the test's process. */
+export class ServedRig {
+  readonly child: ChildProcess;
+  readonly exit: Promise<number | null>;
+  readonly sink: Sink;
+  readonly directory: string;
+  stdout = '';
+  stderr = '';
+  #pat = '';
+  #appId = '';
+
+  private constructor(child: ChildProcess, sink: Sink, directory: string) {
+    this.child = child;
+    this.sink = sink;
+    this.directory = directory;
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.exit = new Promise((done) => child.once('close', done));
+  }
+
+  static async open({ settings, openFiles }: ServedRigOptions = {}): Promise<ServedRig> {
+    const authority = await TestAuthority.create();
+    const sink = await Sink.open({ authority, host: 'a.test' });
+    const directory = mkdtempSync(join(tmpdir(), 'alter-served-'));
+    const env = {
+      PATH: '/usr/bin:/bin',
+      ALTER_PROXY_LISTEN: '127.0.0.1:0',
+      ALTER_ADMIN_LISTEN: '127.0.0.1:0',
+      ALTER_OPS_LISTEN: '127.0.0.1:0',
+      ALTER_HOSTS: 'a.test=127.0.0.1',
+      ALTER_ALLOW_ADDRESSES: `127.0.0.1:${sink.port}`,
+      ALTER_UPSTREAM_CA: authority.material.certificatePem,
+      ...settings,
+    };
+    const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
+    const child = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, bin, 'serve'], {
+      cwd: directory,
+      env,
+      stdio: 'pipe',
+    });
+    const rig = new ServedRig(child, sink, directory);
+    try {
+      await eventually(() => rig.stdout.includes('alter audit list') || child.exitCode !== null, 20_000);
+      if (child.exitCode !== null) throw new Error(`the service did not start: ${rig.stderr}${rig.stdout}`);
+      const operator = rig.read('operator.env');
+      rig.#pat = /ALTER_PAT=(\S+)/.exec(operator)![1]!;
+      rig.#appId = /ALTER_APP_ID=(\S+)/.exec(operator)![1]!;
+    } catch (error) {
+      await rig.close();
+      throw error;
+    }
+    return rig;
+  }
+
+  /** A file of the data directory. */
+  read(name: string): string {
+    return readFileSync(join(this.directory, '.alter', name), 'utf8');
+  }
+
+  get proxyPort(): number {
+    return Number(/^ {2}proxy {2}https?:\/\/127\.0\.0\.1:(\d+)$/m.exec(this.stdout)![1]);
+  }
+
+  get target(): string {
+    return `a.test:${this.sink.port}`;
+  }
+
+  async ops(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    const [, base] = /^ {2}ops {4}(http:\S+)/m.exec(this.stdout)!;
+    const response = await fetch(`${base}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** The sum of all series of one metric. */
+  async metric(name: string): Promise<number> {
+    const lines = (await this.ops('/metrics')).text.split('\n').filter((line) => line.split(/[ {]/)[0] === name);
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  }
+
+  async admin<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T> {
+    const [, base] = /^ {2}admin {2}(\S+)/m.exec(this.stdout)!;
+    const response = await fetch(`${base}/v1/apps/${this.#appId}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${this.#pat}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === '' ? null : JSON.parse(text)) as T;
+  }
+
+  async storeSecret(): Promise<{ readonly id: string; readonly grantId: string; readonly canary: string }> {
+    const canary = `canary-${randomBytes(18).toString('hex')}`;
+    const body = { name: `secret ${canary.slice(7, 15)}`, credential_value: canary };
+    const made = await this.admin<{ id: string; grant_id: string }>('POST', '/managed-secrets', body);
+    await this.admin('PUT', `/managed-secrets/${made.id}/allowed-hosts`, { hosts: [this.target] });
+    return { id: made.id, grantId: made.grant_id, canary };
+  }
+
+  mintKey(body: Record<string, unknown> = {}): Promise<{ readonly id: string; readonly key: string }> {
+    return this.admin('POST', '/keys', { name: 'test', scopes: ['proxy:execute'], ...body });
+  }
+
+  openTunnel(key: string, user = 'x'): Promise<Extract<OpenedTunnel, { kind: 'open' }>> {
+    const { proxyPort, target } = this;
+    return mustOpen({ proxyPort, target, key, user, serverName: 'a.test', ca: this.read('ca.pem') });
+  }
+
+  async close(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.exit;
+    await this.sink.close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
