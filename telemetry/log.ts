@@ -16,6 +16,7 @@ const fieldNames = [
   'principal_type',
   'principal_id',
   'agent_id',
+  'user_id',
   'grant_id',
   'managed_secret_id',
   'managed_secret_slug',

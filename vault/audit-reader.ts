@@ -100,8 +100,19 @@ export function auditContext(of: { readonly writer: string; readonly sequence: n
 const texts = ['id', 'time', 'event', 'app_id'];
 const fields = new Set([
   ...texts,
-  ...['request_id', 'key_id', 'principal_type', 'principal_id', 'agent_id', 'grant_id', 'managed_secret_id'],
-  ...['managed_secret_slug', 'secret_version', 'method', 'host', 'path', 'status', 'latency_ms', 'decision', 'code'],
+  ...['request_id', 'key_id', 'principal_type', 'principal_id', 'agent_id', 'user_id', 'grant_id'],
+  ...[
+    'managed_secret_id',
+    'managed_secret_slug',
+    'secret_version',
+    'method',
+    'host',
+    'path',
+    'status',
+    'latency_ms',
+    'decision',
+    'code',
+  ],
   ...['policy_error', 'reason', 'caller', 'context', 'client_ip'],
 ]);
 const names: readonly unknown[] = auditEventNames;
