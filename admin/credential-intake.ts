@@ -28,6 +28,21 @@ export function takeCredential(
   return { value: SecretValue.of(parsed.fields), problems: [...problems, ...parsed.problems] };
 }
 
+/** What a request says of the injection, each part only where it says anything. */
+export interface InjectionInput {
+  readonly injection_header?: string | undefined;
+  readonly injection_format?: string | undefined;
+  readonly injection_rules?: readonly InjectionRule[] | undefined;
+}
+
+/** A signature goes where AWS looks for it, and a rule that sends a part of the credential would give it away. */
+export function refuseInjectionOfSigned(type: CredentialType, input: InjectionInput): Problem[] {
+  if (type !== 'aws_sig_v4') return [];
+  return (['injection_header', 'injection_format', 'injection_rules'] as const)
+    .filter((field) => input[field] !== undefined)
+    .map((field) => ({ field, message: 'does not apply to aws_sig_v4, whose requests are signed' }));
+}
+
 export interface Injection {
   readonly header: string;
   readonly format: string;

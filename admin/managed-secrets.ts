@@ -6,7 +6,7 @@ import type { Secret } from '../core/secret.ts';
 import type { Versioned } from '../vault/record.ts';
 import { checkAllowedHosts } from './check-allowed-hosts.ts';
 import { refuse } from './check-fields.ts';
-import { type CredentialInput, checkInjection, takeCredential } from './credential-intake.ts';
+import { type CredentialInput, checkInjection, refuseInjectionOfSigned, takeCredential } from './credential-intake.ts';
 import { requireRevision } from './etag.ts';
 import { requirePolicyScope, takePolicy } from './policy-intake.ts';
 import { principalRequests } from './principal-schemas.ts';
@@ -284,7 +284,9 @@ function checkNewSecret(body: NewSecret, allowAddresses: AddressSet): Problem[] 
   if (body.credential_type === undefined) return [...hosts, ...policy];
   const { value, problems } = takeCredential(body.credential_type, body);
   // `token` is always a field of a whole credential: one that is missing is told once, by the intake.
-  const injection = checkInjection(injectionOf(body), ['token', ...value.fieldNames]);
+  const misplaced = refuseInjectionOfSigned(body.credential_type, body);
+  const injection =
+    misplaced.length > 0 ? misplaced : checkInjection(injectionOf(body), ['token', ...value.fieldNames]);
   return [...problems, ...injection, ...hosts, ...policy];
 }
 
@@ -293,7 +295,8 @@ function readPolicy(body: { readonly policy?: unknown }) {
 }
 
 function checkChange(secret: Secret, change: SecretChange): Problem[] {
-  return checkInjection(injectionAfter(secret, change), secret.fieldNames);
+  const misplaced = refuseInjectionOfSigned(secret.credentialType, change);
+  return misplaced.length > 0 ? misplaced : checkInjection(injectionAfter(secret, change), secret.fieldNames);
 }
 
 function checkRotation(secret: Secret, input: CredentialInput): Problem[] {

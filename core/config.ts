@@ -231,6 +231,18 @@ const limits = {
     parse: integer({ min: 1, max: 10_000 }),
     doc: 'Connections to one upstream for one principal and grant; these are never shared with another.',
   }),
+  maxSignedBodyBytes: setting({
+    name: 'ALTER_MAX_SIGNED_BODY_BYTES',
+    default: '1048576',
+    parse: integer({ min: 16_384, max: 1_073_741_824 }),
+    doc: 'Bytes of a body that is held in memory because an AWS signature needs its hash first, and of one chunk where a body is signed in chunks. Above it a body goes to S3 unsigned (`UNSIGNED-PAYLOAD`, over TLS) and is refused elsewhere.',
+  }),
+  maxSigningMemoryBytes: setting({
+    name: 'ALTER_MAX_SIGNING_MEMORY_BYTES',
+    default: '67108864',
+    parse: integer({ min: 16_384, max: 68_719_476_736 }),
+    doc: 'Bytes of all bodies together that one process holds for that reason. Beyond it requests are answered 503.',
+  }),
 };
 
 const timeouts = {
@@ -293,7 +305,7 @@ export function parseConfig(values: Readonly<Record<string, string | undefined>>
   const problems: Problem[] = [];
   const known = new Set([...settingNames, ...commandVariables]);
   for (const [name, value] of Object.entries(values)) {
-    if (value === undefined || !name.startsWith('ALTER_') || known.has(name)) continue;
+    if (value === undefined || !name.startsWith('ALTER_') || known.has(name) || isServiceLink(name, value)) continue;
     const near = findNearest(name);
     problems.push({
       field: name,
@@ -317,6 +329,19 @@ export function parseConfig(values: Readonly<Record<string, string | undefined>>
     });
   }
   return hideSecrets(config);
+}
+
+/**
+ * Kubernetes describes each Service of a namespace in the environment of its pods, and one that is called `alter-egress…`
+ * in variables with our prefix: `ALTER_EGRESS_PROXY_PORT=tcp://10.0.0.1:3128`, `ALTER_EGRESS_PROXY_SERVICE_HOST=10.0.0.1`.
+ * The value is looked at so that a mistake such as `ALTER_PROXY_PORT=3128` is still told.
+ */
+function isServiceLink(name: string, value: string): boolean {
+  return (
+    /_SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)$/.test(name) ||
+    /_PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)$/.test(name) ||
+    (/_PORT(?:_\d+_(?:TCP|UDP|SCTP))?$/.test(name) && /^(?:tcp|udp|sctp):\/\//.test(value))
+  );
 }
 
 function parseTable<Table extends Readonly<Record<string, Setting<unknown>>>>(
@@ -373,6 +398,9 @@ function* checkTogether(config: Config): Iterable<Problem> {
   }
   if (config.proxyTlsClientCa !== null && config.proxyTlsCert === null)
     yield { field: 'ALTER_PROXY_TLS_CLIENT_CA', message: 'needs ALTER_PROXY_TLS_CERT' };
+  const { maxSignedBodyBytes, maxSigningMemoryBytes } = config.limits;
+  if (maxSigningMemoryBytes < maxSignedBodyBytes)
+    yield { field: 'ALTER_MAX_SIGNING_MEMORY_BYTES', message: 'is less than ALTER_MAX_SIGNED_BODY_BYTES' };
   const taken = new Map<string, string>();
   for (const key of ['proxyListen', 'adminListen', 'opsListen'] as const) {
     const listen = config[key] as ListenAddress | null;

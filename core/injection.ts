@@ -19,6 +19,8 @@ export function defaultInjection(type: CredentialType): { readonly header: strin
       return { header: 'Authorization', format: 'Basic {token}' };
     case 'header_key':
       return { header: 'X-API-Key', format: '{token}' };
+    case 'aws_sig_v4': // not a rule but a description: the value is computed for each request
+      return { header: 'Authorization', format: 'AWS4-HMAC-SHA256' };
   }
 }
 
@@ -99,7 +101,8 @@ export function checkInjectionRules(
   const seen = new Set<string>();
   rules.forEach((rule, index) => {
     problems.push(...checkInjectionRule(rule, fieldNames, `${field}[${index}]`));
-    const key = rule.target === 'header' ? `header ${rule.name.toLowerCase().replaceAll('_', '-')}` : `query ${rule.name}`;
+    const key =
+      rule.target === 'header' ? `header ${rule.name.toLowerCase().replaceAll('_', '-')}` : `query ${rule.name}`;
     if (seen.has(key)) problems.push({ field: `${field}[${index}].name`, message: `is injected twice (${key})` });
     seen.add(key);
   });

@@ -7,6 +7,7 @@ import type { FailedKeys } from './failed-keys.ts';
 import type { Forwarder } from './forward.ts';
 import type { Reporter } from './report.ts';
 import type { HeadLimits } from './request.ts';
+import type { SigningLimits } from './signed-body.ts';
 import type { UserVerifier } from './verify-user.ts';
 
 /** What the stages are given; each takes what it uses. Made once, in `main.ts`. */
@@ -19,6 +20,7 @@ export interface DataPlane {
   readonly dial: DialRules;
   readonly mode: EgressMode;
   readonly limits: HeadLimits;
+  readonly signing: SigningLimits;
   readonly failedKeys: FailedKeys;
   readonly clock: () => number;
   readonly requestId: () => string;

@@ -16,12 +16,12 @@ export class Exchange {
   /** Null on the proxy port itself, where requests come in absolute form. */
   readonly tunnel: Tunnel | null;
   readonly clientAddress: string;
-  readonly expectsContinue: boolean;
   /** Null for everything but a request for a WebSocket. */
   readonly upgrade: ClientUpgrade | null;
   readonly startedMs = performance.now();
   readonly #rawHeaders: readonly string[];
   readonly #claim: (keyId: string) => void;
+  #expectsContinue: boolean;
   #recheck: Recheck | null = null;
   #leave: (() => void) | null = null;
 
@@ -41,7 +41,7 @@ export class Exchange {
     this.res = of.res;
     this.tunnel = of.tunnel;
     this.clientAddress = of.clientAddress;
-    this.expectsContinue = of.expectsContinue;
+    this.#expectsContinue = of.expectsContinue;
     this.#rawHeaders = of.rawHeaders ?? of.req.rawHeaders;
     this.#claim = of.claim;
     this.upgrade =
@@ -63,6 +63,23 @@ export class Exchange {
   /** The connection counts for this key from now on. Throws `overloaded` where the key holds too many. */
   claimFor(keyId: string): void {
     this.#claim(keyId);
+  }
+
+  /** The client waits for `100 Continue` before it sends its body. */
+  get expectsContinue(): boolean {
+    return this.#expectsContinue;
+  }
+
+  /** Lets a client that waits for `100 Continue` send its body. */
+  askForBody(): void {
+    if (this.#expectsContinue && !this.res.headersSent) this.res.writeContinue();
+    this.#expectsContinue = false;
+  }
+
+  /** Calls back once, when the exchange is over, or at once if it is. */
+  onceOver(callback: () => void): void {
+    if (this.res.closed || this.res.destroyed) callback();
+    else this.res.once('close', callback);
   }
 
   /** What the request says of itself wins over what was said on the CONNECT. */

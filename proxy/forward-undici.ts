@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { AlterError } from '../core/errors.ts';
 import type { ClientSide, Forwarder, Outcome } from './forward.ts';
@@ -25,12 +26,17 @@ export class UndiciForwarder implements Forwarder {
           method: outbound.method as Dispatcher.HttpMethod,
           path: outbound.target,
           headers: [...outbound.headers, ...framing],
-          body: hasBody ? client.req : null,
+          body: hasBody ? bodyOf(outbound, client) : null,
         },
         new AnswerStream(client, resolve, reject),
       );
     });
   }
+}
+
+function bodyOf({ payload }: Outbound, { req }: ClientSide): Readable | Buffer {
+  if (payload === 'as it comes') return req;
+  return Buffer.isBuffer(payload) ? payload : payload(req);
 }
 
 class AnswerStream implements Dispatcher.DispatchHandler {

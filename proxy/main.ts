@@ -17,6 +17,7 @@ import { reaches } from './own-listener.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
 import { ServerTls, type ServerTlsMaterial } from './server-tls.ts';
+import { SigningMemory } from './signed-body.ts';
 import { UpstreamPools } from './upstream-pools.ts';
 import { UpstreamTls } from './verify.ts';
 import type { UserVerifier } from './verify-user.ts';
@@ -80,6 +81,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     dial,
     mode: config.egressMode,
     limits: config.limits,
+    signing: {
+      maxBodyBytes: config.limits.maxSignedBodyBytes,
+      memory: new SigningMemory(config.limits.maxSigningMemoryBytes),
+    },
     failedKeys: new FailedKeys({ perMinute: config.limits.maxKeyFailuresPerMinute }),
     clock,
     requestId: () => issueId(clock()),

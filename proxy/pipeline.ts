@@ -57,7 +57,11 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
 
     const { leave } = verdict;
     const outbound = isPermit(leave)
-      ? inject(request, leave, await plane.model.openSecret(caller.key.appId, leave.secret))
+      ? await inject(request, leave, await plane.model.openSecret(caller.key.appId, leave.secret), {
+          ...plane.signing,
+          now: plane.clock(),
+          body: exchange,
+        })
       : pass(request, leave);
     const outcome = await plane.forwarder.forward(outbound, {
       req: exchange.req,

@@ -88,6 +88,8 @@ describe('a configuration', () => {
         maxConnectionsPerKey: 1_000,
         maxKeyFailuresPerMinute: 20,
         maxUpstreamConnectionsPerPool: 64,
+        maxSignedBodyBytes: 1_048_576,
+        maxSigningMemoryBytes: 67_108_864,
       },
       timeouts: {
         firstByteMs: 10_000,
@@ -371,6 +373,26 @@ describe('a configuration', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('the variables that Kubernetes makes of Services', () => {
+  it('are passed over where a Service has a name that begins like our settings', () => {
+    const links = {
+      ALTER_EGRESS_PROXY_SERVICE_HOST: '10.0.0.1',
+      ALTER_EGRESS_PROXY_SERVICE_PORT: '3128',
+      ALTER_EGRESS_PROXY_SERVICE_PORT_PROXY: '3128',
+      ALTER_EGRESS_PROXY_PORT: 'tcp://10.0.0.1:3128',
+      ALTER_EGRESS_PROXY_PORT_3128_TCP: 'tcp://10.0.0.1:3128',
+      ALTER_EGRESS_PROXY_PORT_3128_TCP_PROTO: 'tcp',
+      ALTER_EGRESS_PROXY_PORT_3128_TCP_PORT: '3128',
+      ALTER_EGRESS_PROXY_PORT_3128_TCP_ADDR: '10.0.0.1',
+    };
+    expect(() => parseConfig(links)).not.toThrow();
+  });
+
+  it('do not hide a port that somebody gave as a setting', () => {
+    expect(() => parseConfig({ ALTER_PROXY_PORT: '3128' })).toThrow(AlterError);
   });
 });
 

@@ -68,7 +68,12 @@ describe('a credential', () => {
     ],
   ])('%j is refused, and not quoted', (value) => {
     for (const type of credentialTypes) {
-      const given = type === 'basic_auth' ? { fields: { username: 'u', password: value } } : { value };
+      const given = {
+        bearer_token: { value },
+        header_key: { value },
+        basic_auth: { fields: { username: 'u', password: value } },
+        aws_sig_v4: { fields: { access_key_id: 'AKID', secret_access_key: value } },
+      }[type];
       const { problems } = parseCredential(type, given);
       expect(problems).toHaveLength(1);
       expect(JSON.stringify(problems)).not.toContain(JSON.stringify(value).slice(1, -1));
@@ -112,11 +117,41 @@ describe('a credential', () => {
       fc.property(fc.constantFrom(...credentialTypes), input, (type, given) => {
         const { fields, problems } = parseCredential(type, given);
         if (problems.length > 0) return;
-        expect(fields.token).toBeTruthy();
+        expect(fields.token === undefined).toBe(type === 'aws_sig_v4');
         for (const value of Object.values(fields)) expect(value).toMatch(/^[\t\x20-\x7e]*$/);
       }),
       { numRuns: 3_000 },
     );
+  });
+});
+
+describe('an AWS credential', () => {
+  const key = { access_key_id: 'AKIDEXAMPLE', secret_access_key: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
+
+  it('has the two parts of an access key, and may have a session token, a region and a service', () => {
+    expect(parseCredential('aws_sig_v4', { fields: key })).toEqual({ fields: { ...key }, problems: [] });
+    const more = { ...key, session_token: 'IQoJb3Jp//8=', region: 'us-gov-west-1', service: 'execute-api' };
+    expect(parseCredential('aws_sig_v4', { fields: more })).toEqual({ fields: { ...more }, problems: [] });
+    expect(problemsOf('aws_sig_v4', { fields: { ...key, secret_access_key: 'a b/+=c' } })).toEqual([]);
+  });
+
+  it('tells every problem at once', () => {
+    const { problems } = parseCredential('aws_sig_v4', {
+      value: 'AKIDEXAMPLE:secret',
+      fields: { access_key_id: 'AKID/EXAMPLE', region: 'EU', service: '', user: 'me' },
+    });
+    expect(problems.map(({ field, message }) => `${field} ${message}`)).toEqual([
+      expect.stringMatching(/^credential_value does not apply to aws_sig_v4/),
+      expect.stringMatching(/^credentials\.user is not a field of aws_sig_v4/),
+      'credentials.access_key_id must be visible ASCII without "/", "," and "="',
+      'credentials.secret_access_key is missing',
+      'credentials.region must be a region such as eu-west-1',
+      'credentials.service is empty',
+    ]);
+  });
+
+  it.each(['A/B', 'A,B', 'A=B', 'A B', 'é', 'A\n', 'x'.repeat(129)])('has no access key id such as %j', (id) => {
+    expect(problemsOf('aws_sig_v4', { fields: { ...key, access_key_id: id } })).toHaveLength(1);
   });
 });
 

@@ -23,6 +23,10 @@ export default class ManagedSecretsCreate extends BaseCommand {
       description: 'User and password from a file',
       command: 'alter managed-secrets create --name Registry --credential-type basic_auth --credentials @registry.json',
     },
+    {
+      description: 'An AWS access key: a file with access_key_id and secret_access_key',
+      command: 'alter managed-secrets create --name Uploads --credential-type aws_sig_v4 --credentials @aws.json',
+    },
   ];
   static override takesCredential = true;
   static override flags = {

@@ -1,0 +1,105 @@
+import { describe, expect, it } from '@jest/globals';
+import { findAwsScope } from '../../core/aws-host.ts';
+
+describe('the scope of a signature', () => {
+  it.each([
+    // service.region
+    ['dynamodb.eu-west-1.amazonaws.com', 'dynamodb', 'eu-west-1'],
+    ['sqs.us-east-1.amazonaws.com', 'sqs', 'us-east-1'],
+    ['monitoring.ap-southeast-2.amazonaws.com', 'monitoring', 'ap-southeast-2'],
+    ['logs.eu-central-1.amazonaws.com', 'logs', 'eu-central-1'],
+    ['sts.eu-west-3.amazonaws.com', 'sts', 'eu-west-3'],
+    ['secretsmanager.mx-central-1.amazonaws.com', 'secretsmanager', 'mx-central-1'],
+    ['iot.us-west-2.amazonaws.com', 'iot', 'us-west-2'],
+    ['es.us-east-2.amazonaws.com', 'es', 'us-east-2'],
+    // signed under another name
+    ['bedrock-runtime.us-west-2.amazonaws.com', 'bedrock', 'us-west-2'],
+    ['bedrock-agent-runtime.eu-west-1.amazonaws.com', 'bedrock', 'eu-west-1'],
+    ['email.eu-west-1.amazonaws.com', 'ses', 'eu-west-1'],
+    ['api.ecr.eu-west-1.amazonaws.com', 'ecr', 'eu-west-1'],
+    ['api.pricing.us-east-1.amazonaws.com', 'pricing', 'us-east-1'],
+    ['runtime.sagemaker.us-east-1.amazonaws.com', 'sagemaker', 'us-east-1'],
+    ['streams.dynamodb.us-east-1.amazonaws.com', 'dynamodb', 'us-east-1'],
+    ['metering.marketplace.us-east-1.amazonaws.com', 'aws-marketplace', 'us-east-1'],
+    ['pinpoint.us-east-1.amazonaws.com', 'mobiletargeting', 'us-east-1'],
+    ['portal.sso.eu-west-1.amazonaws.com', 'awsssoportal', 'eu-west-1'],
+    ['runtime-v2-lex.us-east-1.amazonaws.com', 'lex', 'us-east-1'],
+    ['transcribestreaming.us-east-1.amazonaws.com', 'transcribe', 'us-east-1'],
+    // hosts of one resource
+    ['a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com', 'execute-api', 'eu-west-1'],
+    ['vpce-1a2b.execute-api.us-east-1.vpce.amazonaws.com', 'execute-api', 'us-east-1'],
+    ['abcdefghijklmnop.lambda-url.eu-west-1.on.aws', 'lambda', 'eu-west-1'],
+    ['search-logs-abcdef.eu-west-1.es.amazonaws.com', 'es', 'eu-west-1'],
+    ['search-logs-abcdef.aos.eu-west-1.on.aws', 'es', 'eu-west-1'],
+    ['abcdef123456.us-east-1.aoss.amazonaws.com', 'aoss', 'us-east-1'],
+    ['a1b2c3-ats.iot.eu-west-1.amazonaws.com', 'iotdata', 'eu-west-1'],
+    ['data-ats.iot.eu-west-1.amazonaws.com', 'iotdata', 'eu-west-1'],
+    ['abc123.appsync-api.us-east-1.amazonaws.com', 'appsync', 'us-east-1'],
+    ['db.cluster-abc.us-east-1.neptune.amazonaws.com', 'neptune-db', 'us-east-1'],
+    ['123456789012.ddb.us-east-1.amazonaws.com', 'dynamodb', 'us-east-1'],
+    ['vpce-0a1b-c2d3.kms.eu-west-1.vpce.amazonaws.com', 'kms', 'eu-west-1'],
+    // S3
+    ['s3.amazonaws.com', 's3', 'us-east-1'],
+    ['bucket.s3.amazonaws.com', 's3', 'us-east-1'],
+    ['s3.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['bucket.s3.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['www.example.com.s3.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['dynamodb.eu-west-1.s3.us-west-2.amazonaws.com', 's3', 'us-west-2'],
+    ['s3-us-west-2.amazonaws.com', 's3', 'us-west-2'],
+    ['bucket.s3-ap-northeast-1.amazonaws.com', 's3', 'ap-northeast-1'],
+    ['s3-fips-us-gov-west-1.amazonaws.com', 's3', 'us-gov-west-1'],
+    ['s3-external-1.amazonaws.com', 's3', 'us-east-1'],
+    ['s3.dualstack.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['bucket.s3.dualstack.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['bucket.s3-fips.dualstack.us-east-1.amazonaws.com', 's3', 'us-east-1'],
+    ['bucket.s3-accelerate.amazonaws.com', 's3', null],
+    ['bucket.s3-accelerate.dualstack.amazonaws.com', 's3', null],
+    ['name-123456789012.s3-accesspoint.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['name.mrap.accesspoint.s3-global.amazonaws.com', 's3', null],
+    ['name-123456789012.s3-object-lambda.eu-west-1.amazonaws.com', 's3-object-lambda', 'eu-west-1'],
+    ['name-1.op-01.s3-outposts.eu-west-1.amazonaws.com', 's3-outposts', 'eu-west-1'],
+    ['123456789012.s3-control.eu-west-1.amazonaws.com', 's3', 'eu-west-1'],
+    ['b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com', 's3express', 'us-east-1'],
+    ['bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com', 's3', 'us-east-1'],
+    ['bucket.s3.cn-north-1.amazonaws.com.cn', 's3', 'cn-north-1'],
+    // one endpoint for all regions
+    ['iam.amazonaws.com', 'iam', 'us-east-1'],
+    ['sts.amazonaws.com', 'sts', 'us-east-1'],
+    ['cloudfront.amazonaws.com', 'cloudfront', 'us-east-1'],
+    ['route53.amazonaws.com', 'route53', 'us-east-1'],
+    ['organizations.us-east-1.amazonaws.com', 'organizations', 'us-east-1'],
+    ['organizations.amazonaws.com', 'organizations', 'us-east-1'],
+    ['global.health.amazonaws.com', 'health', 'us-east-1'],
+    ['iam.us-gov.amazonaws.com', 'iam', 'us-gov-west-1'],
+    ['route53.amazonaws.com.cn', 'route53', 'cn-northwest-1'],
+    // other partitions, dual stack, FIPS, and the first hosts of all
+    ['ec2.cn-northwest-1.amazonaws.com.cn', 'ec2', 'cn-northwest-1'],
+    ['lambda.us-gov-east-1.amazonaws.com', 'lambda', 'us-gov-east-1'],
+    ['dynamodb.us-iso-east-1.c2s.ic.gov', 'dynamodb', 'us-iso-east-1'],
+    ['kms.eusc-de-east-1.amazonaws.eu', 'kms', 'eusc-de-east-1'],
+    ['lambda.eu-west-1.api.aws', 'lambda', 'eu-west-1'],
+    ['sqs.cn-north-1.api.amazonwebservices.com.cn', 'sqs', 'cn-north-1'],
+    ['kms-fips.us-east-1.amazonaws.com', 'kms', 'us-east-1'],
+    ['fips.batch.us-east-1.amazonaws.com', 'batch', 'us-east-1'],
+    ['bedrock-runtime-fips.us-east-1.amazonaws.com', 'bedrock', 'us-east-1'],
+    ['eu-west-1.queue.amazonaws.com', 'sqs', 'eu-west-1'],
+  ])('of a request to %s is %s in %s', (host, service, region) => {
+    expect(findAwsScope(host)).toEqual({ service, region });
+  });
+
+  it.each([
+    'api.example.com',
+    's3.example.com',
+    'localhost',
+    'amazonaws.com',
+    '.amazonaws.com',
+    'eu-west-1.amazonaws.com',
+    'dynamodb.eu-west-1.amazonaws.com.evil.test',
+    'xamazonaws.com',
+    'lb-123.eu-west-1.elb.amazonaws.com',
+    'ec2-1-2-3-4.compute-1.amazonaws.com',
+    'a1.on.aws',
+  ])('is not told by %s', (host) => {
+    expect(findAwsScope(host)).toBeNull();
+  });
+});
