@@ -6,7 +6,7 @@ import { delegationPolicyFields, grant, line, listOf, mintKeyFields, paging, tim
 
 /** The shapes of agents, identity providers, users, groups, delegations and of who can reach a secret. */
 
-const id = z.string().max(64);
+const id = line(64);
 const agentName = z
   .string()
   .refine(
@@ -73,8 +73,8 @@ export const principalRequests = {
   createUser: z.strictObject({
     idp_id: id,
     external_id: externalId,
-    email: line(254).nullish(),
-    name: line(256).nullish(),
+    email: line(254).optional(),
+    name: line(256).optional(),
   }),
   listUsers: z.strictObject({ ...paging, idp: id.optional(), search }),
   createGroup: z.strictObject({ idp_id: id, external_group_id: externalId, name: line(256).optional() }),
@@ -87,7 +87,7 @@ export const principalRequests = {
   }),
   listDelegations: z.strictObject({
     ...paging,
-    agent: z.string().max(256).optional().meta({ description: 'Id or name' }),
+    agent: line(256).optional().meta({ description: 'Id or name' }),
     user: id.optional(),
     grant: id.optional().meta({ description: 'The grant that is lent' }),
   }),

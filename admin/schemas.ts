@@ -118,10 +118,10 @@ export const requests = {
   setAllowedHosts: z.strictObject({ hosts: hostList }),
   createGrant: z.strictObject({
     principal_type: z.enum(['system', 'user', 'group', 'agent']),
-    app_user_id: z.string().max(64).optional().meta({ description: 'Of a grant to a user' }),
-    idp_id: z.string().max(64).optional().meta({ description: 'Of a grant to a group, with external_group_id' }),
+    app_user_id: line(64).optional().meta({ description: 'Of a grant to a user' }),
+    idp_id: line(64).optional().meta({ description: 'Of a grant to a group, with external_group_id' }),
     external_group_id: line(maxExternalIdLength).optional(),
-    agent_id: z.string().max(256).optional().meta({ description: 'Of a grant to an agent: its id or name' }),
+    agent_id: line(256).optional().meta({ description: 'Of a grant to an agent: its id or name' }),
     label: line(128).default('default'),
     description: line(1024).nullish(),
     grant_policy: policyField,
@@ -136,7 +136,7 @@ export const requests = {
   mintKey: z.strictObject({
     ...mintKeyFields,
     key_type: z.enum(['runtime', 'agent']).default('runtime'),
-    agent_id: z.string().max(256).optional().meta({ description: 'Of an agent key: the id or name of its agent' }),
+    agent_id: line(256).optional().meta({ description: 'Of an agent key: the id or name of its agent' }),
   }),
   renameKey: z.strictObject({ name: line(128) }),
   listKeys: z.strictObject({ ...paging, status: z.enum(['active', 'expired', 'revoked']).optional() }),

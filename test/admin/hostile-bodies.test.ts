@@ -7,11 +7,14 @@ import { type AdminRig, startAdminRig } from './admin-rig.ts';
 
 let rig: AdminRig;
 let secrets: string;
+let agent: string;
+let idp: string;
 let before: string;
 
 const snapshot = async () => {
   const base = `/v1/apps/${rig.app.id}`;
-  const paths = ['/v1/apps', secrets, `${base}/grants`, `${base}/keys`, `${base}/audit`];
+  const paths = ['/v1/apps', secrets, `${base}/grants`, `${base}/keys`, `${base}/audit`, `${base}/agents`];
+  for (const more of ['identity-providers', 'users', 'groups', 'delegations']) paths.push(`${base}/${more}`);
   return JSON.stringify(await Promise.all(paths.map(async (path) => (await rig.send('GET', path)).json)));
 };
 
@@ -19,6 +22,15 @@ beforeAll(async () => {
   rig = await startAdminRig();
   secrets = `/v1/apps/${rig.app.id}/managed-secrets`;
   await rig.send('POST', secrets, { body: { name: 'Stripe', credential_value: 'v-1' } });
+  const base = `/v1/apps/${rig.app.id}`;
+  agent = (await rig.send('POST', `${base}/agents`, { body: { name: 'crawler' } })).json.id;
+  const provider = {
+    name: 'p',
+    issuer: 'https://idp.example.com',
+    audience: 'a',
+    jwks_url: 'https://idp.example.com/k',
+  };
+  idp = (await rig.send('POST', `${base}/identity-providers`, { body: provider })).json.id;
   before = await snapshot();
 });
 afterEach(async () => {
@@ -148,6 +160,11 @@ const fine: Record<string, readonly unknown[]> = {
   allowed_hosts: [[]],
   cidr: [[]],
   hosts: [[]],
+  display_name: [null],
+  metadata: [{}],
+  claims: [{}],
+  allow_group_delegation: [true],
+  max_delegation_ttl_days: [1],
 };
 
 describe('every field of every body', () => {
@@ -158,7 +175,7 @@ describe('every field of every body', () => {
     async (_, route) => {
       const path = route.path.replace('{app}', rig.app.id).replace('{secret}', 'stripe');
       const grant = (await rig.send('GET', `/v1/apps/${rig.app.id}/grants`)).json.items[0].grant_id;
-      const target = path.replace('{grant}', grant);
+      const target = path.replace('{grant}', grant).replace('{agent}', agent).replace('{idp}', idp);
       if (target.includes('{key}')) return; // the shape of its one field is checked with the other names
       for (const field of Object.keys(route.body!.shape)) {
         for (const value of wrong) {

@@ -257,13 +257,25 @@ describe('grants', () => {
     rig.time.offsetMs = 0;
   });
 
-  it('go to system principals only, and say so', async () => {
+  it('name their principal by the fields of its type, and by no others', async () => {
     await createSecret({ name: 'Principled' });
-    const reply = await rig.send('POST', `${base}/managed-secrets/principled/grants`, {
-      body: { principal_type: 'agent' },
-    });
-    expect(reply.json.problems).toEqual([
-      { field: 'principal_type', message: 'must be system: no other kind of principal is supported yet' },
+    const problems = async (body: object) =>
+      (await rig.send('POST', `${base}/managed-secrets/principled/grants`, { body })).json.problems.map(
+        ({ field, message }: { field: string; message: string }) => `${field} ${message}`,
+      );
+    expect(await problems({ principal_type: 'agent' })).toEqual([
+      'agent_id is needed for a grant to principal_type agent',
+    ]);
+    expect(await problems({ principal_type: 'group', app_user_id: 'x' })).toEqual([
+      'app_user_id is not used for a grant to principal_type group',
+      'idp_id is needed for a grant to principal_type group',
+      'external_group_id is needed for a grant to principal_type group',
+    ]);
+    expect(await problems({ principal_type: 'system', agent_id: 'x' })).toEqual([
+      'agent_id is not used for a grant to principal_type system',
+    ]);
+    expect(await problems({ principal_type: 'root' })).toEqual([
+      'principal_type must be one of system, user, group, agent',
     ]);
   });
 });
@@ -320,7 +332,7 @@ describe('keys', () => {
         rate_limit_rpm: 0,
         expires_in: '12h',
         expires_at: '2001-01-01T00:00:00Z',
-        key_type: 'agent',
+        key_type: 'robot',
       },
     });
     expect(reply.status).toBe(422);

@@ -30,7 +30,25 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     await rig.send('PUT', `${base}/managed-secrets/one/allowed-hosts`, { body: { hosts: ['a.example.com'] } }),
   ];
   const key = await rig.send('POST', `${base}/keys`, { body: { name: 'k', scopes: ['proxy:execute'] } });
+  const agent = await rig.send('POST', `${base}/agents`, { body: { name: 'crawler' } });
+  const provider = await rig.send('POST', `${base}/identity-providers`, {
+    body: { name: 'p', issuer: 'https://i.example', audience: 'a', jwks_url: 'https://i.example/keys' },
+  });
+  const idpId = provider.json.id as string;
+  const user = await rig.send('POST', `${base}/users`, { body: { idp_id: idpId, external_id: 'ada' } });
+  const group = await rig.send('POST', `${base}/groups`, { body: { idp_id: idpId, external_group_id: 'ops' } });
+  const delegation = await (await rig.vault.app(rig.app.id)).delegations.create({
+    agentId: agent.json.id,
+    sourceGrantId: replies[0]!.json.grant_id,
+    userId: user.json.id,
+    expiresAt: rig.clock() + 60_000,
+  });
   const found: Record<string, string> = {
+    agent: agent.json.id,
+    idp: idpId,
+    user: user.json.id,
+    group: group.json.id,
+    delegation: delegation.value.id,
     app: rig.app.id,
     secret: replies[0]!.json.id,
     grant: replies[0]!.json.grant_id,
