@@ -51,8 +51,10 @@ export class Sink {
     });
     const serve = (socket: Socket): void => {
       sink.#keep(socket);
-      socket.on('data', (chunk: Buffer) => sink.#raw.push(Buffer.from(chunk)));
       http.emit('connection', socket);
+      // After the server has taken the connection: put on before, the listener would hear nothing, since Node's parser then
+      // reads from the handle itself.
+      socket.on('data', (chunk: Buffer) => sink.#raw.push(Buffer.from(chunk)));
     };
     if (leaf === undefined) server.on('connection', serve);
     else {
