@@ -29,6 +29,8 @@ export interface AdminListenOptions extends AdminOptions {
 export interface RunningAdmin {
   /** Without a slash at its end. */
   readonly url: string;
+  /** New connections get this certificate. Throws where it does not fit together, and keeps the old one. */
+  replaceTls(tls: { readonly cert: string; readonly key: string }): void;
   /** Stops accepting, lets running requests end within 5 s, then closes what is left. */
   close(): Promise<void>;
 }
@@ -67,6 +69,9 @@ export async function startAdmin(options: AdminListenOptions): Promise<RunningAd
   server.on('error', (error: Error) => options.log.error('The admin listener failed.', { error }));
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${formatListen(server.address() as AddressInfo)}`,
+    replaceTls: (tls) => {
+      if (server instanceof https.Server) server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' });
+    },
     close: () => closeServer(server),
   };
 }

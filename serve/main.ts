@@ -9,6 +9,7 @@ import { createLog } from '../telemetry/log.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
+import { followCertificates } from './reload.ts';
 import { type Role, type Service, startService } from './service.ts';
 import { loadConfig } from './settings.ts';
 import { findUnsafeRuntime } from './unsafe-runtime.ts';
@@ -29,6 +30,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const stop = new StopSignal();
   let echo: EchoUpstream | null = null;
   let service: Service;
+  let certificates: { stop(): void };
   try {
     refuseUnsafeRuntime(options.env);
     let config = loadConfig(options.env, options.config);
@@ -39,6 +41,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     }
     service = await startService({ config, rootKey: openRootKey(config), role: options.role, log, clock: Date.now });
     announce(config, service, echo, options.role);
+    const load = (): Config => loadConfig(options.env, options.config);
+    certificates = followCertificates({ config, load, service, log });
   } catch (error) {
     await echo?.close();
     stop.release();
@@ -46,6 +50,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
 
   await stop.first;
+  certificates.stop();
   process.stderr.write('Stopping: requests under way may finish. A second signal ends them.\n');
   const code = await Promise.race([service.drain().then(() => 0), stop.second.then(() => 1)]);
   await echo?.close();

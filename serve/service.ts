@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { bootstrap } from '../admin/bootstrap.ts';
-import { startAdmin } from '../admin/main.ts';
+import { type RunningAdmin, startAdmin } from '../admin/main.ts';
 import { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
@@ -11,7 +11,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
-import { startDataPlane } from './data-plane.ts';
+import { findProxyTls, startDataPlane } from './data-plane.ts';
 import { openState } from './state.ts';
 import { openGuardedFetch } from './users.ts';
 import { startWorkers, Workers } from './workers.ts';
@@ -35,6 +35,8 @@ export interface Service {
   readonly proxy: RunningProxy | null;
   readonly adminUrl: string | null;
   readonly ops: ListenAddress;
+  /** New connections get the certificates of `config`, where the listener speaks TLS already. Throws where they do not fit. */
+  replaceTls(config: Config): void;
   /** Stops taking work, lets what is under way finish within ALTER_DRAIN_TIMEOUT, and writes the audit out. */
   drain(): Promise<void>;
   /** Lets go of everything at once. */
@@ -78,6 +80,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     listeners.push(ops.address);
 
     let adminUrl: string | null = null;
+    let admin: RunningAdmin | null = null;
     if (role !== 'proxy') {
       const starting = startAdmin({
         listen: config.adminListen,
@@ -97,8 +100,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           resolver: options.resolver,
         }),
       });
-      const admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
-      undo.push(() => admin.close());
+      admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
+      const { close: closeAdmin } = admin;
+      undo.push(closeAdmin);
       listeners.push(addressOf(admin.url));
       adminUrl = admin.url;
     }
@@ -127,6 +131,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       proxy,
       adminUrl,
       ops: ops.address,
+      replaceTls: (changed) => {
+        const [forProxy, forAdmin] = [findProxyTls(changed), adminTls(changed)];
+        if (forProxy !== null) proxy?.replaceTls(forProxy);
+        if (forAdmin !== null) admin?.replaceTls(forAdmin);
+      },
       drain: async () => {
         await proxy?.drain();
         await close();
