@@ -89,11 +89,11 @@ class Handshake {
     const join = request.listeners('upgrade')[0] as Join;
     for (const event of ['upgrade', 'response', 'error']) request.removeAllListeners(event);
     request.once('upgrade', (answer, socket, head) =>
-      this.#onUpgrade(answer, head, () => join.call(request, answer, socket, head)),
+      this.#onUpgrade(answer, () => join.call(request, answer, socket, head)),
     );
     request.once('response', (answer) => this.#relay(answer));
-    request.on('information', ({ statusCode }) => {
-      if (statusCode === 101 || ++this.#informational > maxInformational)
+    request.on('information', () => {
+      if (++this.#informational > maxInformational)
         this.#fail(new AlterError('upstream_protocol', { detail: 'The upstream sent interim answers without end.' }));
     });
     request.on('error', (error: Error & { code?: string }) => this.#fail(toUpstreamError(error)));
@@ -101,7 +101,7 @@ class Handshake {
     upstream.on('error', () => {}); // what it means is told by `request` before the 101, and by 'close' after it
   }
 
-  #onUpgrade(answer: IncomingMessage, head: Buffer, join: () => void): void {
+  #onUpgrade(answer: IncomingMessage, join: () => void): void {
     const { client, upgrade, upstream, resolve } = this.#of;
     if (this.#settled) return;
     if (!isAccepted(answer.rawHeaders, this.#key)) {
@@ -121,9 +121,8 @@ class Handshake {
     upgrade.socket.off('close', this.#onClientClose);
     answer.headers = handshakeHeaders(headers);
     client.res.detachSocket(upgrade.socket);
+    join(); // bytes behind the heads were put back into the streams: a listener before this would be the only one to get them
     upgrade.joined(closeTogether(upgrade.socket, upstream));
-    void head; // put back by the library, so that it passes like everything after it
-    join();
     let open = 2;
     const ended = (): void => {
       if (--open === 0) resolve({ status: 101, end: 'complete' });
@@ -142,6 +141,8 @@ class Handshake {
     let headers: ResponseHeaders;
     try {
       headers = new ResponseHeaders(answer.rawHeaders);
+      if (status === 101)
+        throw new AlterError('upstream_protocol', { detail: 'The upstream answered 101, but named no WebSocket.' });
       if (status === 407)
         throw new AlterError('upstream_protocol', { detail: 'The upstream asked for proxy credentials (407).' });
     } catch (error) {
@@ -230,7 +231,7 @@ function closeTogether(client: Socket, upstream: Socket): () => void {
   };
   const watchers = ways.map(({ from, to, boundary }) => {
     const watch = (chunk: Buffer): void => boundary.feed(chunk);
-    from.on('data', watch); // before the library pipes it, so that it has seen what was written
+    from.on('data', watch);
     from.once('close', () => {
       to.destroySoon();
       cutSoon(to);

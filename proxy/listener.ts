@@ -146,8 +146,12 @@ export class Listener {
     this.#draining = true;
     const closed = this.#entrance.close();
     for (const { exchange, watched, socket } of this.#clients.values()) {
-      if (exchange !== null) exchange.res.shouldKeepAlive = false;
-      else if (watched.phase === 'idle') socket.destroy();
+      if (exchange === null) {
+        if (watched.phase === 'idle') socket.destroy();
+        continue;
+      }
+      exchange.res.shouldKeepAlive = false;
+      exchange.leave();
     }
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
