@@ -338,9 +338,9 @@ describe('keys', () => {
     expect(reply.status).toBe(422);
     expect(reply.json.problems.map(({ field }: { field: string }) => field)).toEqual([
       'name',
-      'key_type',
       'scopes[1]',
       'rate_limit_rpm',
+      'key_type',
       'cidr[0]',
       'cidr[1]',
       'cidr[2]',
