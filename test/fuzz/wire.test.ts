@@ -21,7 +21,7 @@ describe(`with mutated bytes (FUZZ_SEED=${seed}, ${rounds} rounds each)`, () => 
   let key: string;
   let hostile: Server;
   let hostileSecret: StoredSecret;
-  let reply = Buffer.alloc(0);
+  let reply: Buffer = Buffer.alloc(0);
   const surprises: unknown[] = [];
   const surprised = (error: unknown): unknown => surprises.push(error);
 
