@@ -253,6 +253,7 @@ export class Listener {
     client.address = entered.address;
     if (entered.socket !== socket) this.#readFrom(client, entered.socket);
     this.#outer.emit('connection', entered.socket);
+    entered.socket.resume(); // it was paused for the bytes that stand behind the PROXY protocol header
   }
 
   /** From now on, HTTP is read from this TLS socket; the connection below it ends with it. */
