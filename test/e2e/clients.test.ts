@@ -10,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { WebSocketServer } from 'ws';
 import { alter, alterCommand } from '../cli/alter.ts';
 import { answerGit, createRepository } from '../support/git-server.ts';
+import { inParallel } from '../support/in-parallel.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
 import { root } from '../support/source-files.ts';
 import { Tap } from '../support/tap.ts';
@@ -435,6 +436,29 @@ describe('a client with the variables of its recipe', () => {
         expectFirst(await start([node, ...words, 'run', '--', ...commandOf(example)], env), example);
       });
   });
+
+  it('of Node reaches nothing by itself without NODE_USE_ENV_PROXY, if its recipe has that', async () => {
+    const needy = found.filter(({ variables }) => variables.includes('NODE_USE_ENV_PROXY'));
+    expect(needy.length).toBeGreaterThan(4);
+    await inParallel(needy, 2, async (recipe) => {
+      const { code } = await drive(recipe, firstPath(recipe.example), { env: { NODE_USE_ENV_PROXY: '' } });
+      expect([recipe.example, code]).toEqual([recipe.example, 1]);
+    });
+    expect(rig.sink().accepts + handshakes.length).toBe(0);
+  });
+
+  const java = found.find(({ example }) => example === 'java/Main.java');
+  (java === undefined ? it.skip : it)(
+    'of Java never shows its key where Basic is disabled, as it is by default',
+    async () => {
+      const options = exported
+        .get('JAVA_TOOL_OPTIONS')!
+        .replace(/ -Djdk\.http\.auth\.tunneling\.disabledSchemes=$/, '');
+      const { output } = await drive(java!, '/hello', { env: { JAVA_TOOL_OPTIONS: options } });
+      expect(output).toContain('407');
+      expect(rig.sink().accepts).toBe(0);
+    },
+  );
 
   it('may put the grant on the CONNECT, as curl does with --proxy-header', async () => {
     const words = ['--proxy-header', `X-Alter-Grant: ${secret.grantId}`, `https://${rig.authorityOf()}/hello`];
