@@ -57,10 +57,12 @@ export function shakeHands(socket: Socket, options: TLSSocketOptions): Promise<T
     };
     secure.once('error', failed);
     secure.once('close', failed);
+    secure.once('end', failed); // half-open is for HTTP: nobody is greeted who has said goodbye
     secure.once('_tlsError', failed); // what a server-side socket emits for a failed handshake, where a tls.Server would emit tlsClientError
     secure.once('secure', () => {
       secure.off('error', failed);
       secure.off('close', failed);
+      secure.off('end', failed);
       secure.off('_tlsError', failed);
       resolve(secure);
     });
