@@ -1,0 +1,29 @@
+import type { Contender } from './contender.ts';
+import { alter, alterBuffered, alterRedis, alterRedisBuffered, tunnel } from './peers/alter.ts';
+import { direct } from './peers/direct.ts';
+import { go } from './peers/go.ts';
+import { nginx } from './peers/nginx.ts';
+import { squid } from './peers/squid.ts';
+
+export const contenders: readonly Contender[] = [
+  alter,
+  alterBuffered,
+  alterRedis,
+  alterRedisBuffered,
+  squid,
+  go,
+  nginx,
+  tunnel,
+  direct,
+];
+
+/** All that have the same work: they hold connections on both sides, and TLS on both. */
+export const interceptors = ['alter', 'squid', 'go', 'nginx'] as const;
+/** And what is less work: the limits. */
+export const peers = [...interceptors, 'tunnel', 'direct'] as const;
+/** Ours beside each of the others that has the same work. */
+export const besidePeers = [
+  ['alter', 'squid'],
+  ['alter', 'go'],
+  ['alter', 'nginx'],
+] as const;
