@@ -104,7 +104,8 @@ export abstract class BaseCommand extends Command {
     if (failure.code !== 'validation_failed' || failure.problems.length === 0) return failure;
     const problems = failure.problems.map(({ field, message }) => {
       const flag = field.replace(/[.[].*$/s, '').replaceAll('_', '-');
-      return { field: Object.hasOwn(this.ctor.flags ?? {}, flag) ? `--${flag}` : field, message };
+      const rule = /^[^.[]*\.[\w.]+$/.test(field) ? field.slice(field.indexOf('.')) : ''; // of a document that a flag names
+      return { field: Object.hasOwn(this.ctor.flags ?? {}, flag) ? `--${flag}${rule}` : field, message };
     });
     const detail = problems.map(({ field, message }) => `${field} ${message}`).join('; ');
     const { exit, code, requestId } = failure;

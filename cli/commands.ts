@@ -6,6 +6,9 @@ import AuditList from './commands/audit/list.ts';
 import CaBundle from './commands/ca/bundle.ts';
 import CaShow from './commands/ca/show.ts';
 import Env from './commands/env.ts';
+import AppGrantsExplain from './commands/grants/explain.ts';
+import AppGrantsList from './commands/grants/list.ts';
+import AppGrantsShow from './commands/grants/show.ts';
 import KeysList from './commands/keys/list.ts';
 import KeysMint from './commands/keys/mint.ts';
 import KeysRevoke from './commands/keys/revoke.ts';
@@ -20,6 +23,8 @@ import ManagedSecretsList from './commands/managed-secrets/list.ts';
 import ManagedSecretsRotate from './commands/managed-secrets/rotate.ts';
 import ManagedSecretsSetAllowedHosts from './commands/managed-secrets/set-allowed-hosts.ts';
 import ManagedSecretsShow from './commands/managed-secrets/show.ts';
+import PolicySet from './commands/policy/set.ts';
+import PolicyShow from './commands/policy/show.ts';
 import Run from './commands/run.ts';
 import Serve from './commands/serve.ts';
 
@@ -32,6 +37,9 @@ export const commands = {
   'ca:bundle': CaBundle,
   'ca:show': CaShow,
   env: Env,
+  'grants:explain': AppGrantsExplain,
+  'grants:list': AppGrantsList,
+  'grants:show': AppGrantsShow,
   'keys:list': KeysList,
   'keys:mint': KeysMint,
   'keys:revoke': KeysRevoke,
@@ -46,6 +54,8 @@ export const commands = {
   'managed-secrets:rotate': ManagedSecretsRotate,
   'managed-secrets:set-allowed-hosts': ManagedSecretsSetAllowedHosts,
   'managed-secrets:show': ManagedSecretsShow,
+  'policy:set': PolicySet,
+  'policy:show': PolicyShow,
   run: Run,
   serve: Serve,
 } satisfies Record<string, typeof Command>;

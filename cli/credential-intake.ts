@@ -66,13 +66,13 @@ export async function readCredential(given: CredentialInput, warn: (warning: str
   };
 }
 
-/** The body given with `--input`; empty where there is none. Throws with exit code 4 or 2. */
-export async function readInput(given: string | undefined): Promise<JsonObject> {
+/** The object given with `--input`, or with another flag of its kind; empty where there is none. Throws with exit code 4 or 2. */
+export async function readInput(given: string | undefined, input = '--input'): Promise<JsonObject> {
   if (given === undefined) return {};
-  if (given !== '-') return parseJsonObject(readTextFile(parseFileArgument(given, '--input'), '--input'), '--input');
+  if (given !== '-') return parseJsonObject(readTextFile(parseFileArgument(given, input), input), input);
   const text = await readAll(maxStdinBytes);
-  if (text.trim() === '') throw usageFailure('--input: standard input is empty.');
-  return parseJsonObject(text, '--input');
+  if (text.trim() === '') throw usageFailure(`${input}: standard input is empty.`);
+  return parseJsonObject(text, input);
 }
 
 async function readValue(given: string | undefined): Promise<string | undefined> {

@@ -73,6 +73,8 @@ function loadOptions() {
         topicSeparator: ' ' as const,
         topics: {
           apps: { description: 'Apps: each owns its secrets, grants and keys.' },
+          grants: { description: 'All grants of the app, and why a request would be refused.' },
+          policy: { description: 'Rules that restrict a use: of the app, a secret, an agent or a grant.' },
           audit: { description: 'The record of what was done and decided.' },
           ca: { description: 'The certificate authority that workloads have to trust.' },
           keys: { description: 'Keys with which workloads prove themselves to the proxy.' },

@@ -52,6 +52,18 @@ describe('the strict reading of a record', () => {
     expect(readShape(shape, Buffer.from([0x22, 0xff, 0x22]))).toBeNull();
   });
 
+  it('takes a field that an earlier release did not keep for what its absence means, and no other field', () => {
+    const { note: _, ...before } = good;
+    const readBefore = (json: string) => readShape(shape, Buffer.from(json), { note: null });
+    expect(readBefore(JSON.stringify(before))).toEqual(good);
+    expect(readBefore(JSON.stringify({ ...good, note: 'kept' }))).toEqual({ ...good, note: 'kept' });
+    const { count: __, ...without } = before;
+    expect(readBefore(JSON.stringify(without))).toBeNull();
+    expect(readBefore(JSON.stringify({ ...before, extra: 1 }))).toBeNull();
+    expect(readBefore(`{"__proto__":{"note":"x"},${JSON.stringify(before).slice(1)}`)).toBeNull();
+    for (const json of ['[]', 'null', '"text"', '7']) expect(readBefore(json)).toBeNull();
+  });
+
   it('refuses __proto__, constructor and prototype as fields, and pollutes nothing', () => {
     const inner = JSON.stringify(good).slice(1);
     expect(read(`{"__proto__":{"polluted":1},${inner}`)).toBeNull();

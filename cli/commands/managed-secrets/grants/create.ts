@@ -3,6 +3,7 @@ import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../../base-command.ts';
 import { readInput } from '../../../credential-intake.ts';
 import { usageFailure } from '../../../failure.ts';
+import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsCreate extends BaseCommand {
   static override summary = 'Let a principal use a secret.';
@@ -26,6 +27,10 @@ export default class GrantsCreate extends BaseCommand {
     label: Flags.string({ description: 'A word for it.', helpValue: 'L' }),
     description: Flags.string({ description: 'What it is for.' }),
     'expires-at': Flags.string({ description: 'When it ends, ISO 8601.', helpValue: 'ISO' }),
+    'grant-policy': Flags.string({
+      description: 'The policy of the grant as JSON, from a file.',
+      helpValue: '@FILE.json',
+    }),
     input: Flags.string({
       description: 'The whole request as JSON, from a file or from standard input (-). Other flags win over it.',
       helpValue: '@FILE|-',
@@ -43,6 +48,7 @@ export default class GrantsCreate extends BaseCommand {
       ...(flags.label === undefined ? {} : { label: flags.label }),
       ...(flags.description === undefined ? {} : { description: flags.description }),
       ...(flags['expires-at'] === undefined ? {} : { expires_at: flags['expires-at'] }),
+      ...(flags['grant-policy'] === undefined ? {} : { grant_policy: readPolicyFile(flags['grant-policy']) }),
     };
     if (!Object.hasOwn(body, 'principal_type'))
       throw usageFailure('--principal-type is missing.', 'Give --principal-type system.');

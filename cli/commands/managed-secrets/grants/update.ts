@@ -2,9 +2,10 @@ import { Args, Flags } from '@oclif/core';
 import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../../base-command.ts';
 import { usageFailure } from '../../../failure.ts';
+import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsUpdate extends BaseCommand {
-  static override summary = 'Change the label, description or end of a grant.';
+  static override summary = 'Change the label, description, end or policy of a grant.';
   static override examples = [
     {
       description: 'A new end',
@@ -21,19 +22,25 @@ export default class GrantsUpdate extends BaseCommand {
     label: Flags.string({ description: 'A word for it.', helpValue: 'L' }),
     description: Flags.string({ description: 'What it is for; empty removes it.' }),
     'expires-at': Flags.string({ description: 'When it ends, ISO 8601, or never.', helpValue: 'ISO|never' }),
+    'grant-policy': Flags.string({
+      description: 'Its policy as JSON, from a file, or none.',
+      helpValue: '@FILE.json|none',
+    }),
     ...appFlags,
   };
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(GrantsUpdate);
     const expiresAt = flags['expires-at'];
+    const policy = flags['grant-policy'];
     const body = {
       ...(flags.label === undefined ? {} : { label: flags.label }),
       ...(flags.description === undefined ? {} : { description: flags.description === '' ? null : flags.description }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt === 'never' ? null : expiresAt }),
+      ...(policy === undefined ? {} : { grant_policy: policy === 'none' ? null : readPolicyFile(policy) }),
     };
     if (Object.keys(body).length === 0)
-      throw usageFailure('There is nothing to change.', 'Give --label, --description or --expires-at.');
+      throw usageFailure('There is nothing to change.', 'Give --label, --description, --expires-at or --grant-policy.');
     const path = `${this.appPath(flags)}/grants/${pathPart(args.grant, '<grant>')}`;
     this.printResult(await this.openAdmin(flags).patch(path, body), flags);
   }
