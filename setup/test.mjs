@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { hasChartTools } from './chart-tools.mjs';
 import { ensureBuilt, ensureInstalled, root } from './install.mjs';
 import { runNode } from './run-node.mjs';
 import { ensureTools } from './system-tools.mjs';
@@ -28,6 +29,11 @@ rmSync(directory, { recursive: true });
 const problems = problemsOf(results);
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exitCode = ended === 0 && problems.length === 0 ? 0 : typeof ended === 'number' && ended > 0 ? ended : 1;
+if (!hasChartTools()) {
+  process.stdout.write(
+    'Left out: the tests of the rendered chart, which need helm and kubeconform. `node setup/chart-tools.mjs` builds them, with Go.\n',
+  );
+}
 process.stdout.write(`${totalsOf(results)}\n`);
 
 /** Null when jest ended before it had any, as it does when it finds no test. */
