@@ -2,6 +2,8 @@ import Koa from 'koa';
 import type { AddressSet } from '../core/address.ts';
 import type { AuditSink } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
+import type { Caller } from '../core/runtime-key.ts';
+import type { VerifiedUser } from '../core/user.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -31,6 +33,11 @@ export interface AdminOptions {
   readonly allowAddresses: AddressSet;
   /** As the data plane would reach it; absent: identity providers are not discovered. */
   readonly fetchHttps?: (url: string) => Promise<Buffer>;
+  /** What application code is known and proves its users by; absent: there are no routes for it. */
+  readonly runtime?: {
+    readonly findCaller: (keyId: string) => Promise<Caller | null>;
+    readonly verifyUser: (token: string, appId: string, now: number) => Promise<VerifiedUser>;
+  };
 }
 
 /** The control plane, without a listener. The list below is the whole path of a request, in its order. */
@@ -46,7 +53,13 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
     guardHost({ hosts: options.hosts }),
     guardOrigin(),
     limitFailures({ failures, isPublic }),
-    authenticate({ accessTokens: vault.accessTokens, clock, failures, isPublic }),
+    authenticate({
+      accessTokens: vault.accessTokens,
+      findCaller: options.runtime?.findCaller ?? (async () => null),
+      clock,
+      failures,
+      isPublic,
+    }),
     readBody(),
     dispatch(routes, {
       vault,
@@ -55,6 +68,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       certificatePem: options.authority.certificatePem,
       allowAddresses: options.allowAddresses,
       fetchHttps: options.fetchHttps ?? refuseToFetch,
+      verifyUser: options.runtime?.verifyUser ?? refuseToVerify,
     }),
   ];
 
@@ -63,6 +77,10 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
   // What arrives here happened while an answer was being written, mostly a client that went away.
   app.on('error', (error: unknown) => log.warn('An admin answer could not be sent.', { error }));
   return app;
+}
+
+async function refuseToVerify(): Promise<VerifiedUser> {
+  throw new AlterError('user_token_invalid', { detail: 'This service verifies no tokens.' });
 }
 
 async function refuseToFetch(): Promise<Buffer> {

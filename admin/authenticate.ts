@@ -1,9 +1,13 @@
 import type { AccessToken } from '../core/access-token.ts';
+import { unmapIpv4 } from '../core/address.ts';
 import { AlterError } from '../core/errors.ts';
-import { digestsEqual, findToken } from '../core/token.ts';
+import { evaluateKeyAddress, evaluateKeyLife } from '../core/evaluate.ts';
+import type { Caller } from '../core/runtime-key.ts';
+import { digestsEqual, findToken, type Token } from '../core/token.ts';
 import type { AccessTokenRepository } from '../vault/access-token-repository.ts';
 import type { FailureCounter } from './failure-counter.ts';
 import { findOnlyHeader } from './guard-request.ts';
+import { runtimePrefix } from './route.ts';
 import type { AdminContext, AdminMiddleware } from './state.ts';
 
 /** Before any hashing: a source that keeps failing gets 429 for the rest of its minute. */
@@ -20,20 +24,26 @@ export function limitFailures(of: { failures: FailureCounter; isPublic: (path: s
  */
 export function authenticate(of: {
   accessTokens: Pick<AccessTokenRepository, 'find'>;
+  findCaller: (keyId: string) => Promise<Caller | null>;
   clock: () => number;
   failures: FailureCounter;
   isPublic: (path: string) => boolean;
 }): AdminMiddleware {
   return async (ctx, next) => {
+    ctx.state.caller = null;
     if (!of.isPublic(ctx.path)) {
       const header = findOnlyHeader(ctx, 'authorization');
       if (header === null) throw new AlterError('unauthenticated');
-      const accessToken = await findAccessToken(header, of);
-      if (accessToken === null) {
+      const isRuntime = ctx.path.startsWith(runtimePrefix);
+      const accessToken = isRuntime ? null : await findAccessToken(header, of);
+      const caller = isRuntime ? await findLiveCaller(header, of) : null;
+      if (accessToken === null && caller === null) {
         await of.failures.add(sourceOf(ctx));
         throw new AlterError('unauthenticated');
       }
+      if (caller !== null) requireAddress(caller, sourceOf(ctx));
       ctx.state.accessToken = accessToken;
+      ctx.state.caller = caller;
     }
     await next();
   };
@@ -41,12 +51,33 @@ export function authenticate(of: {
 
 const noDigest = Buffer.alloc(32);
 
+function findBearer(header: string): Token | null {
+  const bearer = /^Bearer +([\x21-\x7e]{1,256})$/i.exec(header);
+  return bearer === null ? null : findToken(bearer[1]!);
+}
+
+/** A runtime, agent or derived key that lives: as at the proxy, a derived one with its parent, an agent's with the agent. */
+async function findLiveCaller(
+  header: string,
+  of: { findCaller: (keyId: string) => Promise<Caller | null>; clock: () => number },
+): Promise<Caller | null> {
+  const token = findBearer(header);
+  if (token === null || token.kind === 'pat') return null;
+  const caller = await of.findCaller(token.id);
+  const isSame = digestsEqual(token.digest, caller === null ? noDigest : Buffer.from(caller.key.digest, 'hex'));
+  return caller !== null && isSame && evaluateKeyLife(caller, of.clock()) === null ? caller : null;
+}
+
+function requireAddress(caller: Caller, source: string): void {
+  const denial = evaluateKeyAddress(caller, unmapIpv4(source) ?? '');
+  if (denial !== null) throw new AlterError('policy_violation', { policyError: 'ip_not_allowed' });
+}
+
 async function findAccessToken(
   header: string,
   of: { accessTokens: Pick<AccessTokenRepository, 'find'>; clock: () => number },
 ): Promise<AccessToken | null> {
-  const bearer = /^Bearer +([\x21-\x7e]{1,256})$/i.exec(header);
-  const token = bearer === null ? null : findToken(bearer[1]!);
+  const token = findBearer(header);
   if (token?.kind !== 'pat') return null;
   const found = await of.accessTokens.find(token.id);
   const isSame = digestsEqual(token.digest, found === null ? noDigest : Buffer.from(found.value.digest, 'hex'));

@@ -4,12 +4,14 @@ import { z } from 'zod';
 import { type AccessToken, hasDashboardScope } from '../core/access-token.ts';
 import { unmapIpv4 } from '../core/address.ts';
 import { AlterError } from '../core/errors.ts';
+import { type Caller, hasRuntimeScope } from '../core/runtime-key.ts';
+import type { VerifiedUser } from '../core/user.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import { parseFields } from './check-fields.ts';
 import { formatEtag, parseIfMatch } from './etag.ts';
 import { findOnlyHeader } from './guard-request.ts';
 import { type ChangeAudit, ChangeRecorder } from './record-change.ts';
-import type { AppCall, Call, Route, Services } from './route.ts';
+import type { Call, Route, Services } from './route.ts';
 import type { AdminContext, AdminMiddleware, AdminState } from './state.ts';
 
 /**
@@ -48,20 +50,26 @@ async function answer(
   params: Readonly<Record<string, string>>,
   of: Services & { readonly audit: ChangeAudit; readonly clock: () => number },
 ): Promise<void> {
-  const { accessToken, requestId, body } = ctx.state;
-  requireScope(route, accessToken);
-  const app = params.app === undefined ? null : await openApp(of.vault, params.app, accessToken);
+  const { accessToken, caller, requestId, body } = ctx.state;
+  requireScope(route, { accessToken, caller });
+  const app =
+    caller !== null
+      ? await of.vault.app(caller.key.appId)
+      : params.app === undefined
+        ? null
+        : await openApp(of.vault, params.app, accessToken);
   const call: Call<z.ZodRawShape, z.ZodRawShape> = {
     vault: of.vault,
     certificatePem: of.certificatePem,
     allowAddresses: of.allowAddresses,
     fetchHttps: of.fetchHttps,
+    verifyUser: of.verifyUser,
     params,
     query: parseFields(route.query ?? z.strictObject({}), readQuery(ctx)),
     expectedRevision: route.conditional === true ? parseIfMatch(findOnlyHeader(ctx, 'if-match')) : undefined,
     changes: new ChangeRecorder(of.audit, {
       requestId,
-      tokenId: accessToken?.id ?? null,
+      actor: actorOf(accessToken, caller),
       clientAddress: unmapIpv4(ctx.req.socket.remoteAddress ?? ''),
       clock: of.clock,
     }),
@@ -73,7 +81,7 @@ async function answer(
     readBody: (check) => parseFields(route.body ?? z.strictObject({}), body === undefined ? {} : body, check),
   };
   if (route.body === undefined) call.readBody();
-  const given = app === null ? call : withApp(call, app);
+  const given = app === null ? call : withMore(call, caller === null ? { app } : { app, ...ofCaller(ctx, caller, of) });
   const { body: answered, revision } = await route.answer(given);
   ctx.status = route.status;
   if (revision !== undefined) ctx.set('ETag', formatEtag(revision));
@@ -82,12 +90,42 @@ async function answer(
   ctx.status = route.status;
 }
 
-function withApp<Q extends z.ZodRawShape, B extends z.ZodRawShape>(call: Call<Q, B>, app: AppVault): AppCall<Q, B> {
-  return Object.defineProperties({ app } as AppCall<Q, B>, Object.getOwnPropertyDescriptors(call));
+function withMore<Q extends z.ZodRawShape, B extends z.ZodRawShape, More extends object>(
+  call: Call<Q, B>,
+  more: More,
+): Call<Q, B> & More {
+  return Object.defineProperties(more as Call<Q, B> & More, Object.getOwnPropertyDescriptors(call));
 }
 
-function requireScope(route: Route, accessToken: AccessToken | null): void {
+/** What a route for application code is given besides. */
+function ofCaller(
+  ctx: AdminContext,
+  caller: Caller,
+  { verifyUser, clock }: Services & { readonly clock: () => number },
+) {
+  const findUser = async (): Promise<VerifiedUser | null> => {
+    const token = findOnlyHeader(ctx, 'x-alter-user-token');
+    return token === null ? null : verifyUser(token, caller.key.appId, clock());
+  };
+  return { caller, findUser };
+}
+
+function actorOf(accessToken: AccessToken | null, caller: Caller | null) {
+  if (caller !== null) return { type: 'key', id: caller.key.id } as const;
+  return accessToken === null ? null : ({ type: 'token', id: accessToken.id } as const);
+}
+
+function requireScope(
+  route: Route,
+  { accessToken, caller }: { readonly accessToken: AccessToken | null; readonly caller: Caller | null },
+): void {
   if (route.scope === 'public') return;
+  if (typeof route.scope === 'object') {
+    if (caller === null) throw new AlterError('unauthenticated');
+    const { runtime } = route.scope;
+    if (runtime === null || hasRuntimeScope(caller.key.scopes, runtime)) return;
+    throw new AlterError('insufficient_scope', { detail: `The key lacks the scope ${runtime}.` });
+  }
   if (accessToken === null) throw new AlterError('unauthenticated');
   if (route.scope === 'any-token' || hasDashboardScope(accessToken.scopes, route.scope)) return;
   throw new AlterError('insufficient_scope', { detail: `The token lacks the scope ${route.scope}.` });

@@ -1,6 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import type { Grant } from '../core/grant.ts';
 import type { Secret } from '../core/secret.ts';
+import type { GrantDraft } from '../vault/grant-repository.ts';
 import type { Versioned } from '../vault/record.ts';
 import type { SecretRepository } from '../vault/secret-repository.ts';
 import type { AppVault } from '../vault/vault.ts';
@@ -8,9 +9,9 @@ import { refuse } from './check-fields.ts';
 import { requireRevision } from './etag.ts';
 import { requirePolicyScope, takeGrantTerms } from './policy-intake.ts';
 import { checkPrincipal, findPrincipal } from './principal-intake.ts';
-import type { ChangeEvent } from './record-change.ts';
+import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
 import { representGrant, representPage } from './representation.ts';
-import { type AppCall, appRoute, type Route } from './route.ts';
+import { type Answer, type AppCall, appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
 
 const ofSecret = '/v1/apps/{app}/managed-secrets/{secret}/grants';
@@ -50,20 +51,8 @@ export const grantRoutes: readonly Route[] = [
       requirePolicyScope(accessToken, body.grant_policy);
       const principal = await findPrincipal(app, body);
       const { policy, expiresAt } = terms(body);
-      const grant = await changes.after({
-        create: () =>
-          app.grants.create({
-            secretId: secret.id,
-            principal,
-            label: body.label,
-            description: body.description ?? null,
-            policy,
-            expiresAt,
-          }),
-        event: ({ value }) => grantEvent('grant.created', value, secret),
-        takeBack: ({ value }) => app.grants.revoke(value.id),
-      });
-      return { body: representGrant(grant.value, secret, now), revision: grant.revision };
+      const { label, description = null } = body;
+      return createGrant({ principal, label, description, policy, expiresAt }, { app, changes, now, secret });
     },
   }),
   appRoute({
@@ -159,6 +148,19 @@ export async function changeGrant(
   return changes.before(grantEvent('grant.updated', grant, secret), () =>
     app.grants.update(grant.id, changeLive, expectedRevision),
   );
+}
+
+export async function createGrant(
+  draft: Omit<GrantDraft, 'secretId'>,
+  of: { readonly app: AppVault; readonly changes: ChangeRecorder; readonly now: number; readonly secret: Secret },
+): Promise<Answer> {
+  const { app, changes, secret } = of;
+  const grant = await changes.after({
+    create: () => app.grants.create({ ...draft, secretId: secret.id }),
+    event: ({ value }) => grantEvent('grant.created', value, secret),
+    takeBack: ({ value }) => app.grants.revoke(value.id),
+  });
+  return { body: representGrant(grant.value, secret, of.now), revision: grant.revision };
 }
 
 /** Each with its secret. */

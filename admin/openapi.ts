@@ -8,6 +8,11 @@ const parameterDescriptions: Record<string, string> = {
   secret: 'Id or slug of the managed secret',
   grant: 'Id of the grant',
   key: 'Id or prefix of the key',
+  agent: 'Id or name of the agent',
+  idp: 'Id of the identity provider',
+  user: 'Id of the user',
+  group: 'Id or external id of the group',
+  delegation: 'Id of the delegation',
 };
 
 /** The OpenAPI 3.1 document of a table of routes. */
@@ -29,9 +34,14 @@ export function describeApi(routes: readonly Route[]): object {
     components: {
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer', description: 'A personal access token, alter_pat_…' },
+        key: { type: 'http', scheme: 'bearer', description: 'A key of application code, alter_rk_…, _ak_ or _dk_' },
       },
     },
   });
+}
+
+function describeRuntimeScope(scope: string | null): string {
+  return scope === null ? 'Any live key.' : `Scope of the key: \`${scope}\`.`;
 }
 
 function describeOperation(route: Route): ZodOpenApiOperationObject {
@@ -45,7 +55,9 @@ function describeOperation(route: Route): ZodOpenApiOperationObject {
     summary: route.summary,
     ...(route.scope === 'public'
       ? { security: [] }
-      : { description: route.scope === 'any-token' ? 'Any valid token.' : `Scope: \`${route.scope}\`.` }),
+      : typeof route.scope === 'object'
+        ? { description: describeRuntimeScope(route.scope.runtime), security: [{ key: [] }] }
+        : { description: route.scope === 'any-token' ? 'Any valid token.' : `Scope: \`${route.scope}\`.` }),
     requestParams: {
       ...(names.length === 0 ? {} : { path }),
       ...(route.query === undefined ? {} : { query: route.query }),

@@ -26,6 +26,14 @@ export type ChangeEvent = Pick<AuditEvent, 'event'> &
     >
   > & { readonly app_id: string | null };
 
+interface ChangedBy {
+  readonly requestId: string;
+  /** The PAT or the runtime key of the request. */
+  readonly actor: { readonly type: 'token' | 'key'; readonly id: string } | null;
+  readonly clientAddress: string | null;
+  readonly clock: () => number;
+}
+
 /**
  * The audit of administrative changes: none is acknowledged before its record is durable.
  *
@@ -38,12 +46,9 @@ export type ChangeEvent = Pick<AuditEvent, 'event'> &
  */
 export class ChangeRecorder {
   readonly #audit: ChangeAudit;
-  readonly #by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number };
+  readonly #by: ChangedBy;
 
-  constructor(
-    audit: ChangeAudit,
-    by: { requestId: string; tokenId: string | null; clientAddress: string | null; clock: () => number },
-  ) {
+  constructor(audit: ChangeAudit, by: ChangedBy) {
     this.#audit = audit;
     this.#by = by;
   }
@@ -94,8 +99,8 @@ export class ChangeRecorder {
       id: issueId(now),
       time: formatTime(now),
       request_id: this.#by.requestId,
-      principal_type: 'token',
-      principal_id: this.#by.tokenId,
+      principal_type: this.#by.actor?.type ?? null,
+      principal_id: this.#by.actor?.id ?? null,
       client_ip: this.#by.clientAddress,
       ...event,
       ...outcome,

@@ -2,12 +2,15 @@ import type { z } from 'zod';
 import type { AccessToken, DashboardScope } from '../core/access-token.ts';
 import type { AddressSet } from '../core/address.ts';
 import type { Problem } from '../core/errors.ts';
+import type { Caller, RuntimeScope } from '../core/runtime-key.ts';
+import type { VerifiedUser } from '../core/user.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import type { ChangeRecorder } from './record-change.ts';
 
 /**
  * One line of the API: the router, the scope check and the OpenAPI document are all made from it, so that they can't
- * differ. `scope` is what the token must hold; `any-token`: a valid token is enough; `public`: no token is looked at.
+ * differ. `scope` is what the token must hold; `any-token`: a valid token is enough; `public`: no token is looked at;
+ * `runtime`: what a runtime key must hold, which takes the place of a token there, null for nothing.
  */
 export interface Route<
   Query extends z.ZodRawShape = z.ZodRawShape,
@@ -19,7 +22,7 @@ export interface Route<
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
-  readonly scope: DashboardScope | 'any-token' | 'public';
+  readonly scope: DashboardScope | 'any-token' | 'public' | { readonly runtime: RuntimeScope | null };
   readonly query?: z.ZodObject<Query>;
   readonly body?: z.ZodObject<Body>;
   readonly status: 200 | 201 | 204;
@@ -30,12 +33,21 @@ export interface Route<
   answer(call: Where): Promise<Answer>;
 }
 
+/** As {@link AppCall}, for application code: the app is that of its key. */
+export interface RuntimeCall<Query extends z.ZodRawShape, Body extends z.ZodRawShape> extends AppCall<Query, Body> {
+  readonly caller: Caller;
+  /** Whom X-Alter-User-Token proves; null where there is none. Rejects with `user_token_invalid`. */
+  readonly findUser: () => Promise<VerifiedUser | null>;
+}
+
 export interface Services {
   readonly vault: Vault;
   readonly certificatePem: string;
   readonly allowAddresses: AddressSet;
   /** Fetches a small document over https, through the guard that all of the service's own calls go through. */
   readonly fetchHttps: (url: string) => Promise<Buffer>;
+  /** Rejects with `user_token_invalid`. */
+  readonly verifyUser: (token: string, appId: string, now: number) => Promise<VerifiedUser>;
 }
 
 /** What a route is given. `now` is the moment at which the request arrived, in milliseconds since the epoch. */
@@ -82,3 +94,15 @@ export function appRoute<Query extends z.ZodRawShape = Empty, Body extends z.Zod
 ): Route {
   return definition as unknown as Route; // and the app to those whose path names one
 }
+
+/** As {@link route}, for application code below {@link runtimePrefix}. */
+export function runtimeRoute<Query extends z.ZodRawShape = Empty, Body extends z.ZodRawShape = Empty>(
+  definition: Route<Query, Body, RuntimeCall<Query, Body>> & {
+    readonly scope: { readonly runtime: RuntimeScope | null };
+  },
+): Route {
+  return definition as unknown as Route; // and the caller to those whose scope is one of the runtime
+}
+
+/** Below it a runtime key authenticates, and nothing else does. */
+export const runtimePrefix = '/v1/runtime/';

@@ -14,6 +14,7 @@ import { describeApi } from './openapi.ts';
 import { policyRoutes } from './policies.ts';
 import { type Route, route } from './route.ts';
 
+import { runtimeRoutes } from './runtime.ts';
 import { unscopedRoutes } from './unscoped.ts';
 import { userRoutes } from './users.ts';
 
@@ -30,6 +31,7 @@ export const routes: readonly Route[] = [
   ...groupRoutes,
   ...delegationRoutes,
   ...accessRoutes,
+  ...runtimeRoutes,
   ...policyRoutes,
   ...auditRoutes,
   route({

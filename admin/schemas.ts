@@ -27,7 +27,7 @@ export function line(max: number) {
 
 export const time = z.iso.datetime().meta({ description: 'ISO 8601, UTC' });
 
-const futureTime = z
+export const futureTime = z
   .string()
   .refine(
     (text) =>
@@ -83,6 +83,15 @@ const egressMode = z
   .nullish()
   .meta({ description: 'What traffic without a grant gets; null: what ALTER_EGRESS_MODE says' });
 
+/** To whom a grant is. */
+export const grantToFields = {
+  principal_type: z.enum(['system', 'user', 'group', 'agent']),
+  app_user_id: line(64).optional().meta({ description: 'Of a grant to a user' }),
+  idp_id: line(64).optional().meta({ description: 'Of a grant to a group, with external_group_id' }),
+  external_group_id: line(maxExternalIdLength).optional(),
+  agent_id: line(256).optional().meta({ description: 'Of a grant to an agent: its id or name' }),
+};
+
 const hostList = z.array(z.string().max(260)).max(100);
 
 export const requests = {
@@ -117,11 +126,7 @@ export const requests = {
   rotateSecret: z.strictObject(credentialFields),
   setAllowedHosts: z.strictObject({ hosts: hostList }),
   createGrant: z.strictObject({
-    principal_type: z.enum(['system', 'user', 'group', 'agent']),
-    app_user_id: line(64).optional().meta({ description: 'Of a grant to a user' }),
-    idp_id: line(64).optional().meta({ description: 'Of a grant to a group, with external_group_id' }),
-    external_group_id: line(maxExternalIdLength).optional(),
-    agent_id: line(256).optional().meta({ description: 'Of a grant to an agent: its id or name' }),
+    ...grantToFields,
     label: line(128).default('default'),
     description: line(1024).nullish(),
     grant_policy: policyField,

@@ -223,22 +223,27 @@ function keyRates({ key, parent }: Caller): readonly RateDemand[] {
 
 /** What a key must fulfil before it may do anything at the proxy, with a grant or without. Null: nothing against it. */
 export function evaluateKey(caller: Caller, clientAddress: string, now: number): Denial | null {
-  const { key, addresses } = caller;
   const stale = evaluateKeyLife(caller, now);
   if (stale !== null) return stale;
-  if (!key.scopes.includes('proxy:execute'))
+  if (!caller.key.scopes.includes('proxy:execute'))
     return deny('insufficient_scope', 'key.scopes', 'The key lacks the scope proxy:execute.');
-  if (addresses !== null && !addresses.has(clientAddress)) {
-    return {
-      ...deny('policy_violation', 'key.cidr', 'The key may not be used from this address.'),
-      policyError: 'ip_not_allowed',
-    };
-  }
+  const elsewhere = evaluateKeyAddress(caller, clientAddress);
+  if (elsewhere !== null) return elsewhere;
   return caller.parent === null ? null : evaluateKey(caller.parent, clientAddress, now);
 }
 
+/** A derived key is bound to the addresses of its parent as well. */
+export function evaluateKeyAddress({ addresses, parent }: Caller, clientAddress: string): Denial | null {
+  if (addresses === null || addresses.has(clientAddress))
+    return parent === null ? null : evaluateKeyAddress(parent, clientAddress);
+  return {
+    ...deny('policy_violation', 'key.cidr', 'The key may not be used from this address.'),
+    policyError: 'ip_not_allowed',
+  };
+}
+
 /** A derived key dies with its parent, and an agent's key with the agent. */
-function evaluateKeyLife({ key, agent, parent }: Caller, now: number): Denial | null {
+export function evaluateKeyLife({ key, agent, parent }: Caller, now: number): Denial | null {
   const status = keyStatus(key, now);
   if (status === 'revoked') return deny('key_revoked', 'key.live');
   if (status === 'expired') return deny('key_expired', 'key.live');

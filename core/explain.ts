@@ -93,7 +93,7 @@ function imagineCaller(appId: string, agent: Agent | null, now: number): Caller 
 
 /** Whom a verified token would show; null where the grant asks for none. */
 function imagineUser({ principal }: Grant): VerifiedUser | null {
-  const nobody = { userId: null, idpId: '', externalId: '', email: null, name: null, groups: [] };
+  const nobody = { userId: null, idpId: '', externalId: '', email: null, name: null, groups: [], issuedAt: 0 };
   switch (principal.type) {
     case 'user':
       return { ...nobody, userId: principal.appUserId };

@@ -11,6 +11,15 @@ export const runtimeScopes = [
 ] as const;
 export type RuntimeScope = (typeof runtimeScopes)[number];
 
+/** `write` implies `read`, and `admin` both; scopes of other verbs stand for themselves. */
+export function hasRuntimeScope(scopes: readonly RuntimeScope[], wanted: RuntimeScope): boolean {
+  const [resource, verb] = wanted.split(':') as [string, string];
+  const order = ['read', 'write', 'admin'];
+  const least = order.indexOf(verb);
+  if (least === -1) return scopes.includes(wanted);
+  return order.slice(least).some((held) => scopes.includes(`${resource}:${held}` as RuntimeScope));
+}
+
 /** Authenticates application code to the proxy. The plaintext is shown once; here is only its digest. */
 export interface RuntimeKey {
   /** The visible id part of the key. */

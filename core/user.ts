@@ -24,6 +24,8 @@ export interface VerifiedUser {
   readonly email: string | null;
   readonly name: string | null;
   readonly groups: readonly string[];
+  /** When the token was issued, as it says; 0 where it does not. */
+  readonly issuedAt: number;
 }
 
 /** What became of the token that a request shows. No token at all is null, where this is asked for. */

@@ -37,19 +37,19 @@ export class UserMemory {
     this.#onFailure = of.onFailure;
   }
 
-  readonly saw: OnVerified = (appId, user, issuedAt) => {
+  readonly saw: OnVerified = (appId, user) => {
     const key = JSON.stringify([appId, user.idpId, user.externalId]);
     const now = this.#clock();
     const known = this.#seen.get(key);
     if (known !== undefined) {
       const passed = Math.abs(now - known.at);
-      if (passed < changedMs || (passed < quietMs && known.fingerprint === fingerprint(user, issuedAt))) return;
+      if (passed < changedMs || (passed < quietMs && known.fingerprint === fingerprint(user))) return;
     }
     if (this.#waiting >= maxWaiting) return; // seen again with the next request
-    this.#seen.set(key, { at: now, fingerprint: fingerprint(user, issuedAt) });
+    this.#seen.set(key, { at: now, fingerprint: fingerprint(user) });
     this.#waiting++;
     this.#last = this.#last
-      .then(() => this.#write(appId, user, issuedAt))
+      .then(() => this.#write(appId, user))
       .catch((error: unknown) => {
         this.#seen.delete(key);
         this.#onFailure(error);
@@ -64,15 +64,14 @@ export class UserMemory {
     return this.#last;
   }
 
-  async #write(appId: string, user: VerifiedUser, issuedAt: number): Promise<void> {
+  async #write(appId: string, user: VerifiedUser): Promise<void> {
     const app = await this.#vault.app(appId);
-    const { idpId, externalId, email, name, groups } = user;
-    await app.groups.see(idpId, groups);
-    await app.users.see({ idpId, externalId, email, name, groups }, issuedAt);
+    await app.groups.see(user.idpId, user.groups);
+    await app.users.see(user);
   }
 }
 
-function fingerprint({ email, name, groups }: VerifiedUser, issuedAt: number): string {
+function fingerprint({ email, name, groups, issuedAt }: VerifiedUser): string {
   return createHash('sha256')
     .update(JSON.stringify([email, name, groups, issuedAt]))
     .digest('base64url');

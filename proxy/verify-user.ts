@@ -17,14 +17,12 @@ interface Verified {
   readonly algorithm: TokenAlgorithm;
   readonly key: SigningKey;
   readonly user: Omit<VerifiedUser, 'userId'>;
-  /** When it was issued, as it says; 0 where it does not. Milliseconds, like all times here. */
-  readonly issuedAt: number;
   readonly notBefore: number;
   readonly expiresAt: number;
 }
 
 /** Told of every token that was shown and holds. Must not throw, nor wait. */
-export type OnVerified = (appId: string, user: VerifiedUser, issuedAt: number) => void;
+export type OnVerified = (appId: string, user: VerifiedUser) => void;
 
 const maxTokenLength = 8_192;
 const leewayMs = 60_000;
@@ -79,9 +77,9 @@ export class UserVerifier {
         : await this.#verifyNew(token, providers, now);
     requireCurrent(verified, now);
     if (verified !== known) this.#verified.set(cacheKey, verified);
-    const { user, issuedAt } = verified;
+    const { user } = verified;
     const proved = { ...user, userId: await this.#model.findUserId(appId, user) };
-    this.#onVerified(appId, proved, issuedAt);
+    this.#onVerified(appId, proved);
     return proved;
   }
 
@@ -136,7 +134,7 @@ function readKid(kid: unknown): string | null {
   return kid;
 }
 
-type Said = Pick<Verified, 'user' | 'issuedAt' | 'notBefore' | 'expiresAt'>;
+type Said = Pick<Verified, 'user' | 'notBefore' | 'expiresAt'>;
 
 function readClaims(claims: Claims, provider: IdentityProvider): Said {
   if (!isFor(claims.aud, provider.audience)) throw invalid('Its audience (aud) is not the one of this provider.');
@@ -156,8 +154,8 @@ function readClaims(claims: Claims, provider: IdentityProvider): Said {
       email: findText(find(claims, names.email)),
       name: findText(find(claims, names.name)),
       groups: readGroups(find(claims, names.groups)),
+      issuedAt,
     },
-    issuedAt,
     notBefore: Math.max(notBefore, issuedAt), // one from the future was made by a clock that nobody can rely on
     expiresAt,
   };

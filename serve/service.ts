@@ -11,6 +11,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
+import { openApplicationCode } from './application-code.ts';
 import { findProxyTls, startDataPlane } from './data-plane.ts';
 import { openState } from './state.ts';
 import { openGuardedFetch } from './users.ts';
@@ -82,6 +83,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     let adminUrl: string | null = null;
     let admin: RunningAdmin | null = null;
     if (role !== 'proxy') {
+      const fetch = openGuardedFetch({
+        config,
+        authorityPem: authority.certificatePem,
+        ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
+        resolver: options.resolver,
+      });
+      const runtime = openApplicationCode({ vault, config, fetch, clock, log });
+      undo.push(() => runtime.close());
       const starting = startAdmin({
         listen: config.adminListen,
         vault,
@@ -93,12 +102,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
-        fetchHttps: openGuardedFetch({
-          config,
-          authorityPem: authority.certificatePem,
-          ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
-          resolver: options.resolver,
-        }),
+        fetchHttps: fetch,
+        runtime,
       });
       admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
       const { close: closeAdmin } = admin;

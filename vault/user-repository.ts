@@ -86,11 +86,11 @@ export class UserRepository {
   }
 
   /**
-   * Keeps what a verified token says. `issuedAt`: when the token was; of two tokens, the one that was issued later says
-   * which groups the user is in, in whatever order they are shown.
+   * Keeps what a verified token says. Of two tokens, the one that was issued later says which groups the user is in, in
+   * whatever order they are shown.
    */
-  async see(verified: Omit<VerifiedUser, 'userId'>, issuedAt: number): Promise<Versioned<User>> {
-    const { idpId, externalId, email, name } = verified;
+  async see(verified: Omit<VerifiedUser, 'userId'>): Promise<Versioned<User>> {
+    const { idpId, externalId, email, name, issuedAt } = verified;
     const groups = [...new Set(verified.groups)];
     for (let attempt = 1; ; attempt++) {
       const found = await this.findBySubject({ idpId, externalId });

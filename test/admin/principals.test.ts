@@ -162,7 +162,7 @@ describe('users and groups', () => {
     const app = await rig.vault.app(rig.app.id);
     await app.groups.see(idpId, ['support', 'ops']);
     for (const externalId of ['s1', 's2', 's3'])
-      await app.users.see({ idpId, externalId, email: null, name: null, groups: ['support'] }, rig.clock());
+      await app.users.see({ idpId, externalId, email: null, name: null, groups: ['support'], issuedAt: rig.clock() });
     const listed = (await get('/groups?search=supp')).json.items;
     expect(listed).toMatchObject([{ external_group_id: 'support', member_count: 3, grant_count: 0 }]);
     const grant = await grantTo({
@@ -191,9 +191,9 @@ describe('users and groups', () => {
   it('give a membership back by no older token', async () => {
     const app = await rig.vault.app(rig.app.id);
     const ada = { idpId, externalId: 'rejoin', email: null, name: null };
-    await app.users.see({ ...ada, groups: ['ops'] }, 1_000);
-    await app.users.see({ ...ada, groups: [] }, 2_000);
-    const seen = await app.users.see({ ...ada, groups: ['ops'] }, 1_000);
+    await app.users.see({ ...ada, groups: ['ops'], issuedAt: 1_000 });
+    await app.users.see({ ...ada, groups: [], issuedAt: 2_000 });
+    const seen = await app.users.see({ ...ada, groups: ['ops'], issuedAt: 1_000 });
     expect(seen.value.groups).toEqual([]);
   });
 });
@@ -206,7 +206,14 @@ describe('delegations and access', () => {
     const provider = (await createProvider()).json.id as string;
     await app.groups.see(provider, ['desk']);
     const see = (externalId: string) =>
-      app.users.see({ idpId: provider, externalId, email: null, name: `Name of ${externalId}`, groups: ['desk'] }, 1);
+      app.users.see({
+        idpId: provider,
+        externalId,
+        email: null,
+        name: `Name of ${externalId}`,
+        groups: ['desk'],
+        issuedAt: 1,
+      });
     const [ada, bob] = [(await see('ada')).value.id, (await see('bob')).value.id];
     const agent = (await post('/agents', { name: 'helper', display_name: 'Helper' })).json.id;
     const user = (await to({ principal_type: 'user', app_user_id: ada, label: 'u' })).json.grant_id;

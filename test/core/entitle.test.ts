@@ -70,6 +70,7 @@ const verified: VerifiedUser = {
   email: null,
   name: null,
   groups: ['support', 'ops'],
+  issuedAt: now,
 };
 const knownUser: User = {
   id: 'u1',
