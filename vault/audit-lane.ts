@@ -115,7 +115,9 @@ export class AuditLane {
     const head = nextLink(this.#head, body);
     const entry: AuditEntry = { writer: this.#writer, sequence: head.sequence, hash: head.hash, body };
     const takes = batch.flatMap(({ rates }) =>
-      rates.map(({ bucket, requests, perSeconds }) => ({ bucket: keys.word('rate', bucket), requests, perSeconds })),
+      rates.map(({ bucket, requests, perSeconds }, index) => {
+        return { bucket: keys.word('rate', bucket), requests, perSeconds, withPrevious: index > 0 };
+      }),
     );
     const verdicts = await this.#inTime(store.append(keys.space, [entry], takes));
     if (verdicts.length !== takes.length) throw new Error('the store answered for other rates than were asked');

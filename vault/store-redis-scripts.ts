@@ -102,7 +102,8 @@ return { 0 }
 
 /**
  * KEYS audit. ARGV base, number of entries, then for every entry: writer, sequence, hash, body; then for every take:
- * bucket, requests, seconds. Answers for every take 0, or the seconds until its window ends.
+ * bucket, requests, seconds, and 1 where it goes with the one before. Answers for every take 0, or the seconds until its
+ * window ends. Of those that go together all are counted, or none.
  */
 export const appendScript = script(`
 local at = 3
@@ -114,18 +115,31 @@ local verdicts = {}
 if at > #ARGV then return verdicts end
 local now = tonumber(redis.call('TIME')[1])
 while at <= #ARGV do
-  local per = tonumber(ARGV[at + 2])
-  local window = math.floor(now / per)
-  local endsAt = (window + 1) * per
-  local key = string.format('%srate:%d:%d:%s', ARGV[1], per, window, '') .. ARGV[at]
-  if tonumber(redis.call('GET', key) or '0') < tonumber(ARGV[at + 1]) then
-    redis.call('INCR', key)
-    redis.call('PEXPIREAT', key, string.format('%d', endsAt * 1000))
-    verdicts[#verdicts + 1] = 0
-  else
-    verdicts[#verdicts + 1] = endsAt - now
+  local together = {}
+  local held = {}
+  local refused = false
+  repeat
+    local per = tonumber(ARGV[at + 2])
+    local window = math.floor(now / per)
+    local endsAt = (window + 1) * per
+    local key = string.format('%srate:%d:%d:%s', ARGV[1], per, window, '') .. ARGV[at]
+    held[key] = held[key] or tonumber(redis.call('GET', key) or '0')
+    if held[key] < tonumber(ARGV[at + 1]) then
+      held[key] = held[key] + 1
+      together[#together + 1] = { key, endsAt }
+      verdicts[#verdicts + 1] = 0
+    else
+      refused = true
+      verdicts[#verdicts + 1] = endsAt - now
+    end
+    at = at + 4
+  until at > #ARGV or ARGV[at + 3] ~= '1'
+  if not refused then
+    for _, take in ipairs(together) do
+      redis.call('INCR', take[1])
+      redis.call('PEXPIREAT', take[1], string.format('%d', take[2] * 1000))
+    end
   end
-  at = at + 3
 end
 return verdicts
 `);

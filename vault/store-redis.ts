@@ -241,7 +241,8 @@ class RedisStore implements Store {
     for (const { writer, sequence, hash, body } of entries) {
       values.push(writer, sequence, toBuffer(hash), toBuffer(body));
     }
-    for (const { bucket, requests, perSeconds } of takes) values.push(bucket, requests, perSeconds);
+    for (const { bucket, requests, perSeconds, withPrevious } of takes)
+      values.push(bucket, requests, perSeconds, withPrevious === true ? 1 : 0);
     const waits = (await this.#run(appendScript, [keys.audit], values)) as number[];
     return waits.map((seconds) => ({ allowed: seconds === 0, retryAfterSeconds: seconds }));
   }

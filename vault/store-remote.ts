@@ -107,7 +107,12 @@ class RemoteStore implements Store {
       kind: 'append',
       space,
       entries: entries.map(({ writer, sequence, hash, body }) => ({ writer, sequence, hash, body })),
-      takes: takes.map(({ bucket, requests, perSeconds }) => ({ bucket, requests, perSeconds })),
+      takes: takes.map(({ bucket, requests, perSeconds, withPrevious = false }) => ({
+        bucket,
+        requests,
+        perSeconds,
+        withPrevious,
+      })),
     });
   }
 

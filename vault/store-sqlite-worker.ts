@@ -301,10 +301,36 @@ class Database {
       this.#run('DELETE FROM rate WHERE ends_at <= ?', now);
       this.#sweptAt = now;
     }
-    return takes.map((take) => this.#take(space, take, now));
+    return together(takes).flatMap((group) => this.#takeAll(space, group, now));
   }
 
-  #take(space: string, { bucket, requests, perSeconds }: RateTake, now: number): RateVerdict {
+  /** All are counted, or none. */
+  #takeAll(space: string, takes: readonly RateTake[], now: number): RateVerdict[] {
+    const held = new Map<string, { readonly take: RateTake; readonly endsAt: number; taken: number }>();
+    const verdicts = takes.map((take) => {
+      const { bucket, requests, perSeconds } = take;
+      const key = `${perSeconds} ${bucket}`;
+      const window = held.get(key) ?? { take, ...this.#look(space, take, now) };
+      held.set(key, window);
+      const allowed = window.taken < requests;
+      if (allowed) window.taken++;
+      return { allowed, retryAfterSeconds: allowed ? 0 : Math.ceil((window.endsAt - now) / 1000) };
+    });
+    if (verdicts.every(({ allowed }) => allowed)) {
+      for (const { take, endsAt, taken } of held.values())
+        this.#run(
+          'INSERT OR REPLACE INTO rate VALUES (?, ?, ?, ?, ?)',
+          space,
+          take.bucket,
+          take.perSeconds,
+          endsAt,
+          taken,
+        );
+    }
+    return verdicts;
+  }
+
+  #look(space: string, { bucket, perSeconds }: RateTake, now: number): { readonly endsAt: number; taken: number } {
     const windowMs = perSeconds * 1000;
     const endsAt = (Math.floor(now / windowMs) + 1) * windowMs;
     const row = this.#row('SELECT ends_at, taken FROM rate WHERE space = ? AND bucket = ? AND per_seconds = ?', [
@@ -312,10 +338,7 @@ class Database {
       bucket,
       perSeconds,
     ]);
-    const taken = row?.ends_at === endsAt ? (row.taken as number) : 0;
-    if (taken >= requests) return { allowed: false, retryAfterSeconds: Math.ceil((endsAt - now) / 1000) };
-    this.#run('INSERT OR REPLACE INTO rate VALUES (?, ?, ?, ?, ?)', space, bucket, perSeconds, endsAt, taken + 1);
-    return { allowed: true, retryAfterSeconds: 0 };
+    return { endsAt, taken: row?.ends_at === endsAt ? (row.taken as number) : 0 };
   }
 
   #get(space: string, type: string, id: string): StoredRecord | null {
@@ -411,6 +434,17 @@ function createPrivately(path: string): void {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     chmodSync(path, 0o600);
   }
+}
+
+/** The takes of each request. */
+function together(takes: readonly RateTake[]): RateTake[][] {
+  const groups: RateTake[][] = [];
+  for (const take of takes) {
+    const last = groups.at(-1);
+    if (take.withPrevious === true && last !== undefined) last.push(take);
+    else groups.push([take]);
+  }
+  return groups;
 }
 
 function migrate(db: DatabaseSync): void {

@@ -118,7 +118,12 @@ class SqliteStore implements Store {
       bytes.push(hash, body);
       return { writer, sequence, hashBytes: hash.byteLength, bodyBytes: body.byteLength };
     });
-    const bareTakes = takes.map(({ bucket, requests, perSeconds }) => ({ bucket, requests, perSeconds }));
+    const bareTakes = takes.map(({ bucket, requests, perSeconds, withPrevious = false }) => ({
+      bucket,
+      requests,
+      perSeconds,
+      withPrevious,
+    }));
     return this.#ask({ kind: 'append', space, entries: bare, takes: bareTakes }, bytes);
   }
 

@@ -119,6 +119,11 @@ export interface RateTake {
   readonly bucket: string;
   readonly requests: number;
   readonly perSeconds: number;
+  /**
+   * For the same request as the take before: where one of them refuses, none is counted. Otherwise a caller who goes on
+   * beyond a rate of their own would use up one that others share.
+   */
+  readonly withPrevious?: boolean;
 }
 
 export interface RateVerdict {

@@ -471,6 +471,30 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect((await store.append('app-2', [], [one]))[0]?.allowed).toBe(true);
       });
 
+      it('counts all rates of one request or none, so that one that is used up takes nothing from the others', async () => {
+        const own = { bucket: 'own', requests: 2, perSeconds: 86_400 };
+        const shared = { bucket: 'shared', requests: 5, perSeconds: 86_400, withPrevious: true };
+        const request = [own, shared];
+        const verdicts = await store.append(space, [], Array.from({ length: 10 }, () => request).flat());
+        expect(verdicts.map(({ allowed }) => allowed)).toEqual(
+          Array.from({ length: 10 }, (_, index) => [index < 2, true]).flat(),
+        );
+        const other = { ...own, bucket: 'other', requests: 9 };
+        const left = await store.append(space, [], Array.from({ length: 4 }, () => [other, shared]).flat());
+        expect(left.filter((_, index) => index % 2 === 1).map(({ allowed }) => allowed)).toEqual([
+          true,
+          true,
+          true,
+          false,
+        ]);
+        const ofOther = await store.append(
+          space,
+          [],
+          Array.from({ length: 7 }, () => other),
+        );
+        expect(ofOther.map(({ allowed }) => allowed)).toEqual([...Array.from({ length: 6 }, () => true), false]);
+      });
+
       it('allows again when the window is over', async () => {
         const take = { bucket: 'short', requests: 2, perSeconds: 1 };
         const allowed = async () => (await store.append(space, [], [take]))[0]!.allowed;
