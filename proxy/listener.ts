@@ -1,21 +1,23 @@
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { AuditTrail } from './audit.ts';
-import { Capacity } from './capacity.ts';
+import type { Client } from './client.ts';
+import { Connections } from './connections.ts';
 import type { DataPlane } from './data-plane.ts';
-import { Entrance, type EntranceRules, peerOf, socketBufferBytes } from './entrance.ts';
-import { Exchange, type Recheck } from './exchange.ts';
+import { Entrance, type EntranceRules } from './entrance.ts';
+import { Exchange } from './exchange.ts';
 import { findClientAddress, withoutForwardedFor } from './forwarded-for.ts';
+import { createHttpReader, type HttpEvents } from './http-reader.ts';
 import type { Arrival } from './identify.ts';
 import { handle } from './pipeline.ts';
 import { refuse, refuseSocket, turnAway } from './respond.ts';
 import { terminate } from './terminate.ts';
 import { decideTunnel, join, recheckTunnel, type Tunnel } from './tunnel.ts';
-import type { PhaseLimits, Watchdog, Watched } from './watchdog.ts';
+import type { Watchdog } from './watchdog.ts';
 
 /** An exchange younger than this was judged just now. */
 const recheckAfterMs = 1_000;
@@ -26,39 +28,11 @@ const turnAwayMs = 1_000;
 /** What was cut may take this long to be on record. */
 const settleMs = 1_000;
 
-interface Client {
-  readonly socket: Socket;
-  readonly watched: Watched;
-  /** The peer, or who it says is behind it. */
-  address: string;
-  /** Whose connections this one is counted among. */
-  readonly keyIds: Set<string>;
-  tunnel: Tunnel | null;
-  exchange: Exchange | null;
-  /** Requests that were sent before the one under way was answered. */
-  readonly waiting: Exchange[];
-  /** The policy of a blind tunnel, which has no exchange. */
-  recheck: Recheck | null;
-}
-
 export interface ListenerRules extends EntranceRules {
   /** Peers whose X-Forwarded-For is believed. */
   readonly forwardedForFrom: AddressSet;
   readonly limits: Config['limits'];
   readonly timeouts: Config['timeouts'];
-}
-
-export function phaseLimits(timeouts: Config['timeouts']): PhaseLimits {
-  return {
-    'first-byte': timeouts.firstByteMs,
-    head: timeouts.headerMs,
-    handshake: timeouts.tlsMs,
-    idle: timeouts.tunnelIdleMs,
-    answer: timeouts.responseMs,
-    body: timeouts.bodyIdleMs,
-    stream: timeouts.streamIdleMs,
-    tunnel: timeouts.tunnelIdleMs,
-  };
 }
 
 /**
@@ -68,45 +42,38 @@ export function phaseLimits(timeouts: Config['timeouts']): PhaseLimits {
 export class Listener {
   readonly #plane: DataPlane;
   readonly #rules: ListenerRules;
-  readonly #watchdog: Watchdog;
   readonly #entrance: Entrance;
-  readonly #capacity: Capacity;
   readonly #outer: Server;
   readonly #inner: Server;
-  readonly #clients = new Map<Duplex, Client>();
+  readonly #connections: Connections;
   /** Requests whose outcome is not on record yet. */
   readonly #unsettled = new Set<Promise<void>>();
   #turnedAway = 0;
   #draining = false;
-  #drained: (() => void) | null = null;
 
   constructor(plane: DataPlane, rules: ListenerRules, watchdog: Watchdog) {
     this.#plane = plane;
     this.#rules = rules;
-    this.#watchdog = watchdog;
-    this.#capacity = new Capacity(rules.limits);
+    this.#connections = new Connections({ limits: rules.limits, watchdog, gauges: plane.reporter.gauges });
     this.#entrance = new Entrance(rules, {
       connection: (socket) => this.#onConnection(socket),
       error: (error) => plane.reporter.acceptFailed(error),
     });
-    this.#outer = this.#createServer();
-    this.#outer.on(
-      'connect',
-      (req: IncomingMessage, socket: Duplex, head: Buffer) => void this.#onConnect(req, socket as Socket, head),
+    const events: HttpEvents = {
+      request: (req, res, expectsContinue) => this.#onRequest(req, res, expectsContinue),
+      upgrade: (req, socket, head) => this.#onUpgrade(req, socket, head),
+      connect: (req, socket, head) => void this.#onConnect(req, socket, head),
+      malformed: (error, socket) => this.#onClientError(error, socket),
+    };
+    this.#outer = createHttpReader(events, rules.limits.maxHeaderBytes);
+    this.#inner = createHttpReader(
+      { ...events, connect: (_, socket) => this.#refuseNested(socket) },
+      rules.limits.maxHeaderBytes,
     );
-    this.#inner = this.#createServer();
-    this.#inner.on('connect', (_: IncomingMessage, socket: Duplex) => {
-      refuseSocket(
-        socket,
-        new AlterError('method_refused', { detail: 'A CONNECT inside a tunnel is refused.' }),
-        this.#requestId(),
-        false,
-      );
-    });
   }
 
   get connections(): number {
-    return this.#capacity.open;
+    return this.#connections.count;
   }
 
   get draining(): boolean {
@@ -120,7 +87,7 @@ export class Listener {
 
   /** Cuts what the policy would no longer let begin. Called on every sweep of the watchdog. */
   recheck(nowMs: number): void {
-    for (const client of this.#clients.values()) {
+    for (const client of this.#connections.all()) {
       const { exchange } = client;
       const check =
         exchange === null
@@ -145,7 +112,7 @@ export class Listener {
   async drain(): Promise<void> {
     this.#draining = true;
     const closed = this.#entrance.close();
-    for (const { exchange, watched, socket } of this.#clients.values()) {
+    for (const { exchange, watched, socket } of this.#connections.all()) {
       if (exchange === null) {
         if (watched.phase === 'idle') socket.destroy();
         continue;
@@ -157,10 +124,7 @@ export class Listener {
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#rules.timeouts.drainMs);
     });
-    const idle = new Promise<void>((resolve) => {
-      this.#drained = resolve;
-      if (this.#capacity.open === 0) resolve();
-    });
+    const idle = this.#connections.empty();
     await Promise.race([Promise.all([closed, idle]), deadline]);
     clearTimeout(timer);
     this.cut();
@@ -172,75 +136,31 @@ export class Listener {
   cut(): void {
     this.#draining = true;
     void this.#entrance.close();
-    for (const client of this.#clients.values()) client.socket.destroy();
-  }
-
-  #createServer(): Server {
-    const server = createServer({
-      highWaterMark: socketBufferBytes,
-      maxHeaderSize: this.#rules.limits.maxHeaderBytes,
-      requireHostHeader: false, // checked by ourselves: HTTP/1.0 needs none, and the refusal is to have a code
-      insecureHTTPParser: false,
-      noDelay: true,
-      keepAlive: true,
-      // Whatever else is asked for with Upgrade (h2c) is read as a plain request, and the header goes no further.
-      shouldUpgradeCallback: (req) => req.headers.upgrade?.toLowerCase() === 'websocket',
-      connectionsCheckingInterval: 2 ** 30, // the watchdog keeps the time of every connection, also of those Node's check would miss
-    });
-    server.timeout = 0;
-    server.headersTimeout = 0;
-    server.requestTimeout = 0;
-    server.keepAliveTimeout = 0;
-    server.maxHeadersCount = 0; // Node would drop what is beyond without a word; the parser of requests refuses it
-    const onRequest = (expectsContinue: boolean) => (req: IncomingMessage, res: ServerResponse) =>
-      this.#onRequest(req, res, expectsContinue);
-    server.on('request', onRequest(false));
-    server.on('checkContinue', onRequest(true));
-    server.on('checkExpectation', onRequest(false)); // refused by the parser of requests
-    server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) =>
-      this.#onUpgrade(req, socket as Socket, head),
-    );
-    server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => this.#onClientError(error, socket));
-    return server;
+    for (const { socket } of this.#connections.all()) socket.destroy();
   }
 
   #onConnection(socket: Socket): void {
     socket.on('error', () => socket.destroy());
-    const refusal = this.#draining ? new AlterError('draining') : this.#capacity.enter();
-    if (refusal !== null) {
-      this.#turnAway(socket, refusal);
+    const client = this.#draining
+      ? new AlterError('draining')
+      : this.#connections.admit(socket, (expired) => this.#onExpired(expired));
+    if (client instanceof AlterError) this.#turnAway(socket, client);
+    else if (this.#entrance.isPlain(socket)) this.#outer.emit('connection', socket);
+    else this.#enter(client).catch(() => socket.destroy());
+  }
+
+  #turnAway(socket: Socket, refusal: AlterError): void {
+    if (!this.#entrance.isPlain(socket)) {
+      socket.destroy(); // inside TLS, the word would cost a handshake each, and this is a moment to save
       return;
     }
-    this.#plane.reporter.gauges.connectionOpened();
-    const watched: Watched = {
-      socket,
-      phase: 'first-byte',
-      turn: 0,
-      current: null,
-      expired: () => this.#onExpired(client),
-    };
-    const client: Client = {
-      socket,
-      watched,
-      address: peerOf(socket),
-      keyIds: new Set(),
-      tunnel: null,
-      exchange: null,
-      waiting: [],
-      recheck: null,
-    };
-    this.#clients.set(socket, client);
-    this.#watchdog.watch(watched);
-    socket.once('close', () => {
-      for (const keyId of client.keyIds) this.#capacity.release(keyId);
-      this.#capacity.leave();
-      this.#plane.reporter.gauges.connectionClosed();
-      this.#clients.delete(socket);
-      this.#watchdog.forget(watched);
-      if (this.#capacity.open === 0) this.#drained?.();
-    });
-    if (this.#entrance.isPlain(socket)) this.#outer.emit('connection', socket);
-    else void this.#enter(client);
+    if (this.#turnedAway >= maxTurnedAway) {
+      refuseSocket(socket, refusal, this.#requestId(), false);
+      return;
+    }
+    this.#turnedAway++;
+    socket.once('close', () => this.#turnedAway--);
+    turnAway(socket, refusal, this.#requestId(), turnAwayMs);
   }
 
   async #enter(client: Client): Promise<void> {
@@ -249,38 +169,11 @@ export class Listener {
       watched.turn++;
       watched.phase = 'handshake';
     });
-    if (entered === null) return;
+    if (entered === null || entered.socket.destroyed) return;
     client.address = entered.address;
-    if (entered.socket !== socket) this.#readFrom(client, entered.socket);
+    if (entered.socket !== socket) this.#connections.readFrom(client, entered.socket);
     this.#outer.emit('connection', entered.socket);
     entered.socket.resume(); // it was paused for the bytes that stand behind the PROXY protocol header
-  }
-
-  /** From now on, HTTP is read from this TLS socket; the connection below it ends with it. */
-  #readFrom(client: Client, secure: Socket): void {
-    const { watched } = client;
-    const below = watched.socket;
-    this.#clients.set(secure, client);
-    secure.on('error', () => secure.destroy());
-    secure.once('close', () => {
-      this.#clients.delete(secure);
-      below.destroy();
-    });
-    watched.socket = secure;
-    watched.turn++;
-    watched.phase = 'first-byte';
-  }
-
-  #turnAway(socket: Socket, refusal: AlterError): void {
-    if (this.#turnedAway >= maxTurnedAway || !this.#entrance.isPlain(socket)) {
-      // Inside TLS, the word would cost a handshake each, and this is a moment to save.
-      if (this.#entrance.isPlain(socket)) refuseSocket(socket, refusal, this.#requestId(), false);
-      else socket.destroy();
-      return;
-    }
-    this.#turnedAway++;
-    socket.once('close', () => this.#turnedAway--);
-    turnAway(socket, refusal, this.#requestId(), turnAwayMs);
   }
 
   /** A stalled client gets a word only where it waits for an answer; elsewhere the close says enough. */
@@ -303,7 +196,7 @@ export class Listener {
    * rely on what the first one did (RFC 9112 section 9.3.2).
    */
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    const client = this.#clients.get(req.socket);
+    const client = this.#connections.find(req.socket);
     if (client === undefined) {
       res.destroy();
       return;
@@ -318,7 +211,7 @@ export class Listener {
 
   /** A request for a WebSocket. Node's parser has let go of the connection: nothing on it is read as HTTP any more. */
   #onUpgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
-    const client = this.#clients.get(socket);
+    const client = this.#connections.find(socket);
     if (client === undefined || client.exchange !== null) {
       socket.destroy(); // behind a request that is not answered yet, where no client puts it
       return;
@@ -340,7 +233,7 @@ export class Listener {
   ): Exchange | null {
     const { tunnel, address } = client;
     const { rawHeaders } = of.req;
-    const claim = (keyId: string): void => this.#claim(client, keyId);
+    const claim = (keyId: string): void => this.#connections.claim(client, keyId);
     const { forwardedForFrom } = this.#rules;
     // Inside a tunnel the header is the client's own, whatever stands in front.
     if (tunnel !== null) return new Exchange({ ...of, tunnel, clientAddress: tunnel.clientAddress, claim });
@@ -368,13 +261,6 @@ export class Listener {
     this.#unsettled.add(handled);
   }
 
-  /** Counts a connection for a key, once. Throws `overloaded`. */
-  #claim(client: Client, keyId: string): void {
-    if (client.keyIds.has(keyId) || client.socket.destroyed) return;
-    this.#capacity.hold(keyId);
-    client.keyIds.add(keyId);
-  }
-
   #onAnswered(client: Client, exchange: Exchange): void {
     if (client.exchange !== exchange) return;
     client.exchange = null;
@@ -387,7 +273,7 @@ export class Listener {
   }
 
   async #onConnect(req: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    const client = this.#clients.get(socket);
+    const client = this.#connections.find(socket);
     if (client === undefined || this.#draining) {
       refuseSocket(socket, new AlterError('draining'), this.#requestId(), false);
       return;
@@ -427,7 +313,7 @@ export class Listener {
   #findArrival(client: Client, req: IncomingMessage, socket: Socket): Arrival | null {
     try {
       const clientAddress = findClientAddress(req.rawHeaders, client.address, this.#rules.forwardedForFrom);
-      return { clientAddress, claimFor: (keyId) => this.#claim(client, keyId) };
+      return { clientAddress, claimFor: (keyId) => this.#connections.claim(client, keyId) };
     } catch (thrown) {
       refuseSocket(socket, toAlterError(thrown), this.#requestId(), false);
       return null;
@@ -462,13 +348,18 @@ export class Listener {
     });
     if (secure === null) return;
     client.tunnel = tunnel;
-    this.#readFrom(client, secure);
+    this.#connections.readFrom(client, secure);
     this.#inner.emit('connection', secure);
+  }
+
+  #refuseNested(socket: Duplex): void {
+    const error = new AlterError('method_refused', { detail: 'A CONNECT inside a tunnel is refused.' });
+    refuseSocket(socket, error, this.#requestId(), false);
   }
 
   /** Bytes that Node's parser refused. */
   #onClientError(error: Error & { code?: string }, socket: Duplex): void {
-    const client = this.#clients.get(socket);
+    const client = this.#connections.find(socket);
     if (client?.exchange?.res.headersSent || error.code === 'ECONNRESET') {
       socket.destroy();
       return;

@@ -12,7 +12,7 @@ import { FailedKeys } from './failed-keys.ts';
 import { forwardBy } from './forward.ts';
 import { UndiciForwarder } from './forward-undici.ts';
 import { UpgradeForwarder } from './forward-upgrade.ts';
-import { Listener, phaseLimits } from './listener.ts';
+import { Listener } from './listener.ts';
 import { reaches } from './own-listener.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
@@ -21,7 +21,7 @@ import { SigningMemory } from './signed-body.ts';
 import { UpstreamPools } from './upstream-pools.ts';
 import { UpstreamTls } from './verify.ts';
 import type { UserVerifier } from './verify-user.ts';
-import { Watchdog } from './watchdog.ts';
+import { phaseLimits, Watchdog } from './watchdog.ts';
 
 export interface ProxyOptions {
   readonly config: Config;

@@ -81,5 +81,6 @@ function createContext({ certificate, key, clientAuthorities }: ServerTlsMateria
 
 /** OpenSSL's verdict about the client's certificate. A socket outside of a tls.Server is not asked for it by Node. */
 function findVerifyError(secure: TLSSocket): Error | null {
-  return (secure as TLSSocket & { readonly ssl: { verifyError(): Error | null } }).ssl.verifyError();
+  const { ssl } = secure as TLSSocket & { readonly ssl: { verifyError(): Error | null } | null };
+  return ssl === null ? new Error('the connection is closed') : ssl.verifyError();
 }

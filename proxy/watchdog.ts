@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Config } from '../core/config.ts';
 
 /**
  * What a client connection is doing. A server that is fed by `emit('connection')` keeps none of Node's own timers, and a
@@ -22,6 +23,20 @@ export type Phase =
   | 'tunnel';
 
 export type PhaseLimits = Readonly<Record<Phase, number>>;
+
+/** Which setting ends which phase. */
+export function phaseLimits(timeouts: Config['timeouts']): PhaseLimits {
+  return {
+    'first-byte': timeouts.firstByteMs,
+    head: timeouts.headerMs,
+    handshake: timeouts.tlsMs,
+    idle: timeouts.tunnelIdleMs,
+    answer: timeouts.responseMs,
+    body: timeouts.bodyIdleMs,
+    stream: timeouts.streamIdleMs,
+    tunnel: timeouts.tunnelIdleMs,
+  };
+}
 
 export interface Watched {
   /** Where bytes are counted; changes from the TCP to the TLS socket once that is up. */

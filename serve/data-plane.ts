@@ -68,12 +68,12 @@ export async function startDataPlane(of: {
       close: async () => {
         await running.close();
         await users.close();
-        await model.close();
+        model.close();
       },
     };
     return proxy;
   } catch (error) {
-    await model.close();
+    model.close();
     throw error;
   }
 }

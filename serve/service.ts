@@ -106,8 +106,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         runtime,
       });
       admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
-      const { close: closeAdmin } = admin;
-      undo.push(closeAdmin);
+      const startedAdmin = admin;
+      undo.push(() => startedAdmin.close());
       listeners.push(addressOf(admin.url));
       adminUrl = admin.url;
     }

@@ -159,7 +159,9 @@ export class Workers implements RunningProxy {
   async #ended(): Promise<void> {
     await Promise.all(
       this.#slots.map(({ worker }) =>
-        worker === null || worker.isDead() ? null : new Promise((resolve) => worker.once('exit', resolve)),
+        worker === null || worker.isDead()
+          ? Promise.resolve()
+          : new Promise<void>((resolve) => worker.once('exit', () => resolve())),
       ),
     );
   }

@@ -213,7 +213,7 @@ class Remote {
     const watch = this.#watches.get(space);
     this.#watches.delete(space);
     watch?.then(
-      ({ stop }) => stop(),
+      (begun) => begun.stop(),
       () => {},
     );
   }
