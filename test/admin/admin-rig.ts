@@ -11,10 +11,12 @@ import { responses } from '../../admin/schemas.ts';
 import { createAuthority } from '../../certs/authority.ts';
 import { type DashboardScope, dashboardScopes } from '../../core/access-token.ts';
 import { AddressSet, findAddressRange } from '../../core/address.ts';
+import { AlterError } from '../../core/errors.ts';
 import { issueToken } from '../../core/token.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { AuditLog } from '../../vault/audit-log.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
+import { ReadModel } from '../../vault/read-model.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
 import { openVault } from '../../vault/vault.ts';
 
@@ -34,6 +36,11 @@ export interface Ask {
   readonly headers?: http.OutgoingHttpHeaders;
 }
 
+/** Tokens of users are for the tests that run the whole service, with an identity provider. */
+async function refuse(): Promise<never> {
+  throw new AlterError('user_token_invalid');
+}
+
 export type AdminRig = Awaited<ReturnType<typeof startAdminRig>>;
 
 /** A real admin API on a free port of loopback, over a real SQLite store. Every answer is held to the schema of its route. */
@@ -44,6 +51,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
   const store = await openSqliteStore({ path: join(directory, 'alter.db') });
   const vault = await openVault({ store, kms: openLocalKms({ rootKey: randomBytes(32) }), clock });
   const audit = new AuditLog({ vault, writer: 'test', mode: 'strict' });
+  const model = new ReadModel({ vault, maxStalenessMs: 5_000 });
   const logged: string[] = [];
   const stream = { write: (line: string) => void logged.push(line) };
   const authority = await createAuthority({ now: clock() });
@@ -54,6 +62,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
     clock,
     log: createLog({ level: 'debug', stream }),
     hosts: of.hosts ?? [],
+    runtime: { findCaller: async (keyId: string) => model.findKey(keyId), verifyUser: refuse },
     allowAddresses: new AddressSet((of.allowAddresses ?? []).map((text) => findAddressRange(text)!)),
   };
   const admin = await startAdmin({ ...options, listen: { host: '127.0.0.1', port: 0 } });
@@ -132,6 +141,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
     clock,
     async close() {
       await admin.close();
+      model.close();
       await audit.close();
       await store.close();
       await rm(directory, { recursive: true });

@@ -3,12 +3,14 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { routes } from '../../admin/routes.ts';
 import { requests } from '../../admin/schemas.ts';
+import { runtimeScopes } from '../../core/runtime-key.ts';
 import { type AdminRig, startAdminRig } from './admin-rig.ts';
 
 let rig: AdminRig;
 let secrets: string;
 let agent: string;
 let idp: string;
+let key: string;
 let before: string;
 
 const snapshot = async () => {
@@ -31,6 +33,8 @@ beforeAll(async () => {
     jwks_url: 'https://idp.example.com/k',
   };
   idp = (await rig.send('POST', `${base}/identity-providers`, { body: provider })).json.id;
+  const minted = await rig.send('POST', `${base}/keys`, { body: { name: 'k', scopes: runtimeScopes } });
+  key = minted.json.key;
   before = await snapshot();
 });
 afterEach(async () => {
@@ -165,6 +169,24 @@ const fine: Record<string, readonly unknown[]> = {
   claims: [{}],
   allow_group_delegation: [true],
   max_delegation_ttl_days: [1],
+  policy: [null, {}],
+  egress_mode: [null],
+  client_ip: [null],
+  reason: [null, '', '\u0000', 'a\r\nb', '\ud800'], // of a request that is only imagined
+  url: ['', '\u0000', 'a\r\nb', '\ud800'], // is read as a whole when the body is, see explain
+  at: [null],
+  grant_policy: [null, {}],
+  time_window: [null],
+  timezone: [null],
+  business_hours_only: [null, true],
+  weekdays_only: [null, true],
+  ip_allowlist: [null, []],
+  methods: [null, []],
+  paths: [null, []],
+  rate_limit: [null],
+  require_reason: [null, true],
+  max_ttl_seconds: [null, 1],
+  default_ttl_seconds: [null, 1],
 };
 
 describe('every field of every body', () => {
@@ -182,7 +204,9 @@ describe('every field of every body', () => {
           if ((fine[field] ?? []).includes(value)) continue;
           if ((fine[field] ?? []).some((other) => JSON.stringify(other) === JSON.stringify(value))) continue;
           // an unknown field beside it makes sure that nothing is changed, and is named as well
-          const reply = await rig.send(route.method, target, { body: { [field]: value, unknown_field: 1 } });
+          const token = target.startsWith('/v1/runtime/') ? key : rig.operator.plaintext;
+          const body = { [field]: value, unknown_field: 1 };
+          const reply = await rig.send(route.method, target, { token, body });
           const fields: string[] = reply.json.problems.map((problem: { field: string }) => problem.field);
           expect([reply.status, field, value, fields]).toEqual([
             422,

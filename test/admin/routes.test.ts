@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { routes } from '../../admin/routes.ts';
 import { type DashboardScope, dashboardScopes, hasDashboardScope } from '../../core/access-token.ts';
+import { hasRuntimeScope, type RuntimeScope, runtimeScopes } from '../../core/runtime-key.ts';
 import { findToken } from '../../core/token.ts';
 import { type AdminRig, startAdminRig } from './admin-rig.ts';
 
@@ -387,12 +388,13 @@ describe('a token', () => {
   });
 });
 
-const scoped = routes.filter((route) => route.scope !== 'public' && route.scope !== 'any-token');
+const scoped = routes.filter(({ scope }) => scope !== 'public' && scope !== 'any-token' && typeof scope !== 'object');
+const forCode = routes.filter(({ scope }) => typeof scope === 'object');
 const fill = (path: string, app: string) =>
   path
     .replace('{app}', app)
     .replace('{secret}', 'stripe')
-    .replace(/\{(grant|key)\}/, '0190a0a0-0000-7000-8000-000000000000');
+    .replace(/\{(grant|key|delegation)\}/, '0190a0a0-0000-7000-8000-000000000000');
 
 describe('every route', () => {
   it.each(scoped.map((route) => [`${route.method} ${route.path}`, route] as const))(
@@ -407,6 +409,45 @@ describe('every route', () => {
       }
     },
   );
+
+  it.each(forCode.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    '%s is closed to keys that lack its scope, and to those used from elsewhere',
+    async (_, route) => {
+      const { runtime } = route.scope as { readonly runtime: RuntimeScope | null };
+      const mint = async (body: object) =>
+        (
+          await rig.send('POST', `${base}/keys`, {
+            body: {
+              name: 'k',
+              scopes: runtimeScopes.filter((scope) => runtime === null || !hasRuntimeScope([scope], runtime)),
+              ...body,
+            },
+          })
+        ).json;
+      const ask = (token: string) => rig.send(route.method, fill(route.path, ''), { token, body: {} });
+      if (runtime !== null) {
+        const reply = await ask((await mint({})).key);
+        expect([reply.status, reply.json.code]).toEqual([403, 'insufficient_scope']);
+      }
+      const elsewhere = await ask((await mint({ scopes: runtimeScopes, cidr: ['192.0.2.0/24'] })).key);
+      expect([elsewhere.status, elsewhere.json.policy_error]).toEqual([403, 'ip_not_allowed']);
+    },
+  );
+
+  it('for application code is closed to tokens and to dead keys, as all others are to keys', async () => {
+    const { id, key } = (await rig.send('POST', `${base}/keys`, { body: { name: 'k', scopes: ['proxy:execute'] } }))
+      .json;
+    expect((await rig.send('GET', '/v1/runtime/me', { token: key })).json).toMatchObject({
+      app_id: rig.app.id,
+      key: { id, key_type: 'runtime' },
+      agent: null,
+      user: null,
+    });
+    expect((await rig.send('GET', `${base}/keys`, { token: key })).status).toBe(401);
+    expect((await rig.send('GET', '/v1/runtime/me')).status).toBe(401);
+    await rig.send('POST', `${base}/keys/${id}/revoke`);
+    expect((await rig.send('GET', '/v1/runtime/me', { token: key })).status).toBe(401);
+  });
 
   const inApp = routes.filter((route) => route.path.includes('{app}'));
   it.each(inApp.map((route) => [`${route.method} ${route.path}`, route] as const))(

@@ -55,6 +55,9 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     key: key.json.id,
   };
 
+  const agentKey = await rig.send('POST', `${base}/agents/crawler/keys`, {
+    body: { name: 'a', scopes: ['grants:read'] },
+  });
   const document = (await rig.send('GET', '/openapi.json', { token: null })).json;
   const paths = Object.entries<Record<string, object>>(document.paths).filter(([, operations]) => 'get' in operations);
   expect(paths.length).toBeGreaterThanOrEqual(13);
@@ -62,6 +65,7 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     const reply = await rig.send(
       'GET',
       path.replaceAll(/\{(\w+)\}/g, (_, name: string) => found[name]!),
+      path.startsWith('/v1/runtime/') ? { token: agentKey.json.key } : {},
     );
     expect([path, reply.status]).toEqual([path, 200]);
     replies.push(reply);
@@ -71,7 +75,7 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
   expect(replies.every(({ status }) => status < 300)).toBe(true);
   const seen = [...replies.map(({ text, headers }) => `${text} ${JSON.stringify(headers)}`), ...rig.logged].join('\n');
   for (const encoding of encodings) expect(seen).not.toContain(encoding);
-  for (const token of [key.json.key, rig.operator.plaintext]) {
+  for (const token of [key.json.key, agentKey.json.key, rig.operator.plaintext]) {
     expect(seen).not.toContain(token);
     expect(seen).not.toContain(token.slice(-20));
   }
