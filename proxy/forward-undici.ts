@@ -39,6 +39,9 @@ function bodyOf({ payload }: Outbound, { req }: ClientSide): Readable | Buffer {
   return Buffer.isBuffer(payload) ? payload : payload(req);
 }
 
+/** Interim answers (1xx) that one request may bring: they cost the upstream next to nothing, and each is a head to be parsed. */
+const maxInformational = 16;
+
 class AnswerStream implements Dispatcher.DispatchHandler {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -49,6 +52,7 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   #status = 0;
   #remaining: number | null = null;
   #clientGone = false;
+  #informational = 0;
 
   constructor(client: ClientSide, resolve: (outcome: Outcome) => void, reject: (error: AlterError) => void) {
     this.#client = client;
@@ -74,7 +78,14 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, reason?: string): void {
-    if (status < 200) return; // 100 is answered by us, 103 is a hint, 101 was not asked for and undici ends it
+    if (status < 200) {
+      // 100 is answered by us, and neither that nor a 101 was asked for: undici ends the connection. 103 is a hint.
+      if (++this.#informational > maxInformational)
+        controller.abort(
+          new AlterError('upstream_protocol', { detail: 'The upstream sent interim answers without end.' }),
+        );
+      return;
+    }
     if (status === 407) {
       // Passed on, it would make the client send its proxy key to whoever asked.
       controller.abort(
@@ -106,9 +117,10 @@ class AnswerStream implements Dispatcher.DispatchHandler {
     if (!this.#res.write(chunk)) controller.pause();
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Record<string, unknown>): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (!this.#res.writableEnded) {
-      if (this.#res.chunkedEncoding) this.#res.addTrailers(endToEndTrailers(trailers));
+      if (this.#res.chunkedEncoding)
+        this.#res.addTrailers(endToEndTrailers((controller.rawTrailers ?? []) as readonly Buffer[]));
       this.#res.end();
     }
     this.#finish({ status: this.#status, end: 'complete' });
@@ -138,16 +150,17 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   }
 }
 
+const noTrailer =
+  /^(?:content-|transfer-|proxy-|x-alter-|set-cookie|connection$|keep-alive$|host$|authorization$|te$|trailer$|upgrade$|alt-svc$)/i;
+
 /** Trailers may not frame, route or authenticate (RFC 9110 section 6.5.1); what is left is what gRPC-like services send. */
-function endToEndTrailers(trailers: Record<string, unknown>): [string, string][] {
-  return Object.entries(trailers)
-    .filter(
-      ([name]) =>
-        !/^(?:content-|transfer-|proxy-|x-alter-|set-cookie|connection|host|authorization|te$|trailer$)/.test(name),
-    )
-    .flatMap(([name, value]) =>
-      (Array.isArray(value) ? value : [value]).map((each): [string, string] => [name, String(each)]),
-    );
+function endToEndTrailers(raw: readonly Buffer[]): [string, string][] {
+  const kept: [string, string][] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toString('latin1');
+    if (!noTrailer.test(name)) kept.push([name, raw[i + 1]!.toString('latin1')]);
+  }
+  return kept;
 }
 
 function toUpstreamError(error: Error & { code?: string }): AlterError {

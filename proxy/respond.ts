@@ -15,8 +15,9 @@ export function refuse(res: ServerResponse, error: AlterError, requestId: string
   if (!res.req.complete) headers.push('Connection', 'close');
   res.sendDate = false;
   res.writeHead(error.status, headers);
+  const { socket } = res; // both the response and a request whose body was let go of lose sight of it
   res.end(res.req.method === 'HEAD' ? undefined : body, () => {
-    if (!res.req.complete) res.req.socket.destroySoon();
+    if (!res.req.complete) socket?.destroySoon();
   });
 }
 

@@ -36,7 +36,12 @@ export class ResponseHeaders {
           });
         contentLength = value;
       }
-      if (lower === 'transfer-encoding') chunked = true;
+      if (lower === 'transfer-encoding') {
+        // Any other coding would be taken off by nobody, and two readers of a list could end the body in two places.
+        if (chunked || value.toLowerCase() !== 'chunked')
+          throw new AlterError('upstream_protocol', { detail: 'The upstream sent a Transfer-Encoding but chunked.' });
+        chunked = true;
+      }
       if (lower === 'connection')
         nominated = nominated.concat(value.split(',').map((token) => token.trim().toLowerCase()));
       if (dropped.has(lower) || lower.startsWith('proxy-') || lower.startsWith('x-alter-')) continue;
