@@ -3,11 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { verifyChain } from '../../vault/audit-chain.ts';
+import type { ReadAuditEvent } from '../../vault/audit-reader.ts';
+import { openLocalKms } from '../../vault/kms-local.ts';
+import { openStore } from '../../vault/store-url.ts';
+import { openVault } from '../../vault/vault.ts';
 import { eventually } from './in-parallel.ts';
+import type { Redis } from './redis.ts';
 import { Sink, TestAuthority } from './sink.ts';
 import { mustOpen, type OpenedTunnel } from './tunnel-client.ts';
 
 export interface ServedRigOptions {
+  /** The embedded one, unless given. */
+  readonly redis?: Redis | null;
   /** More settings by their variable names. */
   readonly settings?: Readonly<Record<string, string>>;
   /** `ulimit -n` of the service. */
@@ -16,7 +24,7 @@ export interface ServedRigOptions {
 
 const bin = resolve('cli/bin.ts');
 
-/** The product as a process of its own, on the embedded store, with a recording upstream `a.test` in the test's process. */
+/** The product as a process of its own, with a recording upstream `a.test` in the test's process. */
 export class ServedRig {
   readonly child: ChildProcess;
   readonly exit: Promise<number | null>;
@@ -26,6 +34,9 @@ export class ServedRig {
   stderr = '';
   #pat = '';
   #appId = '';
+  /** Null on the embedded store, which has both in its directory. */
+  #storeUrl: string | null = null;
+  #rootKey: string | null = null;
 
   private constructor(child: ChildProcess, sink: Sink, directory: string) {
     this.child = child;
@@ -40,10 +51,11 @@ export class ServedRig {
     this.exit = new Promise((done) => child.once('close', done));
   }
 
-  static async open({ settings, openFiles }: ServedRigOptions = {}): Promise<ServedRig> {
+  static async open({ settings, openFiles, redis }: ServedRigOptions = {}): Promise<ServedRig> {
     const authority = await TestAuthority.create();
     const sink = await Sink.open({ authority, host: 'a.test' });
     const directory = mkdtempSync(join(tmpdir(), 'alter-served-'));
+    const rootKey = randomBytes(32).toString('base64');
     const env = {
       PATH: '/usr/bin:/bin',
       ALTER_PROXY_LISTEN: '127.0.0.1:0',
@@ -52,6 +64,7 @@ export class ServedRig {
       ALTER_HOSTS: 'a.test=127.0.0.1',
       ALTER_ALLOW_ADDRESSES: `127.0.0.1:${sink.port}`,
       ALTER_UPSTREAM_CA: authority.material.certificatePem,
+      ...(redis ? { ALTER_STORE_URL: redis.url, ALTER_ROOT_KEY: rootKey } : {}),
       ...settings,
     };
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
@@ -61,6 +74,7 @@ export class ServedRig {
       stdio: 'pipe',
     });
     const rig = new ServedRig(child, sink, directory);
+    if (redis) [rig.#storeUrl, rig.#rootKey] = [redis.url, rootKey];
     try {
       await eventually(() => rig.stdout.includes('alter audit list') || child.exitCode !== null, 20_000);
       if (child.exitCode !== null) throw new Error(`the service did not start: ${rig.stderr}${rig.stdout}`);
@@ -126,6 +140,22 @@ export class ServedRig {
   openTunnel(key: string, user = 'x'): Promise<Extract<OpenedTunnel, { kind: 'open' }>> {
     const { proxyPort, target } = this;
     return mustOpen({ proxyPort, target, key, user, serverName: 'a.test', ca: this.read('ca.pem') });
+  }
+
+  /** The audit of the app as it stands in the store, after the service has ended: proof that its chains are whole, and its events. */
+  async readAuditAtRest(): Promise<{ readonly chains: number; readonly events: readonly ReadAuditEvent[] }> {
+    const store = await openStore(this.#storeUrl ?? `sqlite:${join(this.directory, '.alter', 'alter.db')}`);
+    try {
+      const entries = await store.readAudit({ space: this.#appId, limit: 100_000 });
+      const verdict = verifyChain(entries, { space: this.#appId });
+      if (verdict.kind !== 'intact') throw new Error(`the audit is broken: ${JSON.stringify(verdict)}`);
+      const rootKey = Buffer.from(this.#rootKey ?? this.read('root.key').trim(), 'base64');
+      const vault = await openVault({ store, kms: openLocalKms({ rootKey }), clock: Date.now });
+      const { events } = await (await vault.app(this.#appId)).audit.list({ order: 'ascending', limit: 1_000 });
+      return { chains: verdict.heads.size, events };
+    } finally {
+      await store.close();
+    }
   }
 
   async close(): Promise<void> {
