@@ -10,6 +10,7 @@ const securityEventOf: Readonly<Record<string, SecurityEvent>> = {
   authority_mismatch: 'authority_mismatch',
   address_forbidden: 'address_forbidden',
   principal_mismatch: 'principal_mismatch',
+  user_token_invalid: 'user_token_rejected',
   request_malformed: 'request_malformed',
 };
 

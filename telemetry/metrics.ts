@@ -19,6 +19,7 @@ export const securityEvents = [
   'authority_mismatch',
   'address_forbidden',
   'principal_mismatch',
+  'user_token_rejected',
   'request_malformed',
 ] as const;
 export type SecurityEvent = (typeof securityEvents)[number];

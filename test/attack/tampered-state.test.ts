@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AlterError } from '../../core/errors.ts';
+import { defaultClaimNames } from '../../core/identity-provider.ts';
 import { issueToken } from '../../core/token.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { type InvalidRecord, ReadModel } from '../../vault/read-model.ts';
 import type { RecordKey, StoredRecord } from '../../vault/store.ts';
+import { userSubjectId } from '../../vault/user-repository.ts';
 import { type AppVault, openVault } from '../../vault/vault.ts';
 import {
   draftSecret,
@@ -41,6 +43,30 @@ describe('tampered state', () => {
     const key = newKey(app.appId);
     await app.keys.create(key);
     return { secretId: secret.value.id, grantId: grant.value.id, keyId: key.id };
+  }
+
+  /** One record of each kind that says who somebody is. */
+  async function fillPrincipals(app: AppVault, sourceGrantId: string) {
+    const provider = await app.identityProviders.create({
+      name: 'Okta',
+      issuer: 'https://idp.example.com',
+      audience: 'api',
+      jwksUrl: 'https://idp.example.com/keys',
+      claims: defaultClaimNames,
+      algorithms: ['ES256'],
+    });
+    const idpId = provider.value.id;
+    const known = { idpId, externalId: 'ada', email: null, name: null, groups: ['ops'], issuedAt: startOfTime };
+    const user = await app.users.see(known);
+    const group = await app.groups.create({ idpId, externalGroupId: 'ops', name: 'Operations' });
+    const agent = await app.agents.create({ name: 'crawler', displayName: null, type: 'agent', metadata: {} });
+    const delegation = await app.delegations.create({
+      agentId: agent.value.id,
+      sourceGrantId,
+      userId: user.value.id,
+      expiresAt: startOfTime + 60_000,
+    });
+    return { provider, user, group, agent, delegation, known };
   }
 
   /** What a proxy would see that has nothing in memory yet. */
@@ -95,6 +121,7 @@ describe('tampered state', () => {
 
     const secret = (await appA.secrets.get(a.secretId)).value;
     const space = appA.appId;
+    const more = await fillPrincipals(appA, a.grantId);
     targets.push(
       {
         space,
@@ -116,6 +143,32 @@ describe('tampered state', () => {
         space: 'system',
         key: { type: 'key-owner', id: a.keyId },
         read: () => readCold((model) => model.findKey(a.keyId)),
+      },
+      {
+        space,
+        key: { type: 'identity-provider', id: more.provider.value.id },
+        read: () => readCold((model) => model.findIdentityProvider(space, more.provider.value.id)),
+      },
+      {
+        space,
+        key: { type: 'user', id: more.user.value.id },
+        read: () => readCold((model) => model.findUser(space, more.user.value.id)),
+      },
+      {
+        space,
+        key: { type: 'user-subject', id: userSubjectId(await vault.keyring.of(space), more.known) },
+        read: () => readCold((model) => model.findUserId(space, more.known)),
+      },
+      { space, key: { type: 'group', id: more.group.value.id }, read: () => appA.groups.get(more.group.value.id) },
+      {
+        space,
+        key: { type: 'agent', id: more.agent.value.id },
+        read: () => readCold((model) => model.findAgent(space, more.agent.value.id)),
+      },
+      {
+        space,
+        key: { type: 'delegation', id: more.delegation.value.id },
+        read: () => readCold((model) => model.findDelegation(space, more.delegation.value.id)),
       },
       { space: 'system', key: { type: 'app', id: space }, read: () => vault.apps.get(space) },
       { space: 'system', key: { type: 'access-token', id: pat.id }, read: () => vault.accessTokens.find(pat.id) },
@@ -140,7 +193,7 @@ describe('tampered state', () => {
 
   it('is read as long as it is untouched: the control of this suite', async () => {
     for (const { read } of targets) expect(await read()).not.toBeNull();
-    expect(targets).toHaveLength(9);
+    expect(targets).toHaveLength(15);
   });
 
   it('is refused after any one bit of any record was flipped', async () => {
@@ -158,7 +211,10 @@ describe('tampered state', () => {
     }
     expect(mutations).toBeGreaterThan(2_000);
     const told = new Set(rejected.map(({ type }) => type));
-    expect([...told].toSorted()).toEqual(['grant', 'key', 'key-owner', 'secret', 'secret-version']);
+    expect([...told].toSorted()).toEqual([
+      ...['agent', 'delegation', 'grant', 'identity-provider', 'key', 'key-owner'],
+      ...['secret', 'secret-version', 'user', 'user-subject'],
+    ]);
   });
 
   it('is refused when a record is cut, emptied, extended or given another revision', async () => {
