@@ -23,6 +23,10 @@ export interface RigOptions {
   readonly sinks?: readonly string[];
   /** Ports on loopback that may be dialled although nothing of the rig listens there. */
   readonly alsoAllow?: string;
+  /** Names that resolve to loopback besides those of the sinks. */
+  readonly alsoResolve?: readonly string[];
+  /** Where upstreams' certificates come from; a fresh one, unless an upstream was started before the rig. */
+  readonly authority?: TestAuthority;
   readonly clock?: () => number;
 }
 
@@ -69,7 +73,7 @@ export class Rig {
   static async open(options: RigOptions = {}): Promise<Rig> {
     const directory = await mkdtemp(join(tmpdir(), 'alter-rig-'));
     const redis = options.store === 'redis' ? await (await import('./redis.ts')).startRedis() : null;
-    const authority = await TestAuthority.create();
+    const authority = options.authority ?? (await TestAuthority.create());
     const sinks = new Map<string, Sink>();
     for (const host of options.sinks ?? ['a.test']) sinks.set(host, await Sink.open({ authority, host }));
     const rootKey = randomBytes(32);
@@ -79,7 +83,7 @@ export class Rig {
       ALTER_PROXY_LISTEN: '127.0.0.1:0',
       ALTER_ADMIN_LISTEN: '127.0.0.1:0',
       ALTER_OPS_LISTEN: '127.0.0.1:0',
-      ALTER_HOSTS: [...sinks.keys()].map((host) => `${host}=127.0.0.1`).join(','),
+      ALTER_HOSTS: [...sinks.keys(), ...(options.alsoResolve ?? [])].map((host) => `${host}=127.0.0.1`).join(','),
       ALTER_ALLOW_ADDRESSES: [
         ...[...sinks.values()].map((sink) => `127.0.0.1:${sink.port}`),
         ...(options.alsoAllow === undefined ? [] : [options.alsoAllow]),
