@@ -21,6 +21,54 @@ export function ensureTools(packages) {
     );
   }
   process.stderr.write(`Installing ${names.join(', ')} with apt-get, because the tests need ${missing.join(', ')}.\n`);
+  installPackages(prefix, names);
+  const still = missingTools(packages);
+  if (still.length > 0) {
+    stop(
+      `apt-get could not install ${still.join(', ')}.`,
+      'Its messages are above. Is there a network, and a mirror in sources.list?',
+    );
+  }
+}
+
+/**
+ * Like {@link ensureTools} for what some tests can do without: those are skipped then, and say so. `modules` are modules of
+ * Python and their Debian packages.
+ *
+ * @param {{ readonly programs: Readonly<Record<string, string>>, readonly modules: Readonly<Record<string, string>> }} wanted
+ */
+export function offerTools({ programs, modules }) {
+  const missing = () => [
+    ...missingTools(programs).map((tool) => ({ what: tool, name: programs[tool] })),
+    ...Object.keys(modules)
+      .filter((module) => !hasPythonModule(module))
+      .map((module) => ({ what: `${module} for Python`, name: modules[module] })),
+  ];
+  const before = missing();
+  const prefix = rootPrefix();
+  if (before.length === 0) return;
+  if (isInPath('apt-get') && prefix !== null) {
+    const names = [...new Set(before.map(({ name }) => name))];
+    process.stderr.write(`Installing ${names.join(', ')} with apt-get, which some tests use.\n`);
+    installPackages(prefix, names);
+  }
+  const still = missing();
+  if (still.length > 0)
+    process.stderr.write(`Without ${still.map(({ what }) => what).join(', ')}, the tests that use it are skipped.\n`);
+}
+
+/** Debian's Python has what apt-get installs, also where another one comes first in the PATH. */
+function hasPythonModule(module) {
+  return ['python3', '/usr/bin/python3'].some(
+    (python) => spawnSync(python, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0,
+  );
+}
+
+/**
+ * @param {string[]} prefix
+ * @param {string[]} names
+ */
+function installPackages(prefix, names) {
   run([...prefix, 'apt-get', '-qq', 'update']);
   run([
     ...prefix,
@@ -33,13 +81,6 @@ export function ensureTools(packages) {
     'install',
     ...names,
   ]);
-  const still = missingTools(packages);
-  if (still.length > 0) {
-    stop(
-      `apt-get could not install ${still.join(', ')}.`,
-      'Its messages are above. Is there a network, and a mirror in sources.list?',
-    );
-  }
 }
 
 /** @param {Readonly<Record<string, string>>} packages */

@@ -8,11 +8,13 @@ import { join, relative } from 'node:path';
 import { hasChartTools } from './chart-tools.mjs';
 import { ensureBuilt, ensureInstalled, root } from './install.mjs';
 import { runNode } from './run-node.mjs';
-import { ensureTools } from './system-tools.mjs';
+import { ensureTools, offerTools } from './system-tools.mjs';
 
 const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server', openssl: 'openssl', curl: 'curl' });
+// Clients of AWS, and botocore for a second opinion on signatures.
+offerTools({ programs: { aws: 'awscli' }, modules: { boto3: 'python3-boto3', botocore: 'python3-botocore' } });
 
 process.chdir(root);
 const words = process.argv.slice(2);
