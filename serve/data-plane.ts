@@ -87,6 +87,10 @@ export function findProxyTls({ proxyTlsCert, proxyTlsKey, proxyTlsClientCa }: Co
 function withinOpenFiles(config: Config, log: Log): Config {
   const fitting = connectionsFor(findOpenFilesLimit());
   if (fitting >= config.limits.maxConnections) return config;
-  log.info(`The limit of open files allows ${fitting} connections, fewer than ALTER_MAX_CONNECTIONS; raise ulimit -n.`);
+  // A little less than was asked for is no news.
+  if (fitting < config.limits.maxConnections / 2)
+    log.warn(
+      `The limit of open files allows ${fitting} connections, fewer than ALTER_MAX_CONNECTIONS; raise ulimit -n.`,
+    );
   return { ...config, limits: { ...config.limits, maxConnections: fitting } };
 }
