@@ -52,6 +52,8 @@ function matches(event: ReadAuditEvent, query: ReturnType<typeof requests.listAu
       event.managed_secret_slug === query.secret) &&
     (query.grant === undefined || event.grant_id === query.grant) &&
     (query.key === undefined || event.key_id === keyIdOf(query.key)) &&
+    (query.agent === undefined || event.agent_id === query.agent) &&
+    (query.user === undefined || event.user_id === query.user) &&
     (query.host === undefined || isHost(event.host ?? '', query.host.toLowerCase())) &&
     (query.decision === undefined || event.decision === query.decision) &&
     (query.code === undefined || event.code === query.code)

@@ -170,7 +170,7 @@ async function lend(
   const verified = await requireUser(call);
   // Written down at once: the chain is held to what stands there, on each request.
   const { value: user } = await app.users.see(verified);
-  const { grant, secret } = await findOwnGrant(app, body.grant_id, { user, verified }, now);
+  const { grant, secret } = await findOwnGrant(app, body.grant_id, user, now);
   const { value: agent } = await app.agents.get(body.agent_id);
   requireActive(agent);
   const latest = delegationEndsAt(
@@ -200,7 +200,7 @@ const noDelegation = { id: '', appId: '', agentId: '', sourceGrantId: '', userId
 async function findOwnGrant(
   app: AppVault,
   grantId: string,
-  { user, verified }: { readonly user: User; readonly verified: VerifiedUser },
+  user: User,
   now: number,
 ): Promise<{ readonly grant: Grant; readonly secret: Secret }> {
   const { value: grant } = await app.grants.get(grantId);
@@ -209,12 +209,10 @@ async function findOwnGrant(
   const isTheirs =
     principal.type === 'user'
       ? principal.appUserId === user.id
-      : principal.type === 'group' &&
-        principal.idpId === verified.idpId &&
-        verified.groups.includes(principal.externalGroupId);
+      : principal.type === 'group' && principal.idpId === user.idpId && user.groups.includes(principal.externalGroupId);
   if (!isTheirs || secret === null || grantStatus(grant, now) !== 'active')
     throw notFound('The user has no such grant.');
-  const refusal = findSourceBreak(grant, secret, { ...user, groups: verified.groups });
+  const refusal = findSourceBreak(grant, secret, user);
   if (refusal !== null)
     throw new AlterError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
   return { grant, secret };

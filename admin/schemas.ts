@@ -153,6 +153,8 @@ export const requests = {
     secret: z.string().max(128).optional().meta({ description: 'Id or slug' }),
     grant: z.string().max(128).optional(),
     key: z.string().max(128).optional().meta({ description: 'Id or prefix' }),
+    agent: line(64).optional().meta({ description: 'Id of the agent' }),
+    user: line(64).optional().meta({ description: 'Id of the user' }),
     host: z.string().max(260).optional(),
     decision: z.enum(['allow', 'deny']).optional(),
     code: z.string().max(64).optional().meta({ description: 'Outcome code, such as host_not_allowed' }),

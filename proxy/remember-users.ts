@@ -6,13 +6,13 @@ import type { OnVerified } from './verify-user.ts';
 
 interface Seen {
   readonly at: number;
-  /** Of what the token said and when it was issued. */
+  /** Of what the token said. */
   readonly fingerprint: string;
 }
 
 /** Between two writes about a user of whom nothing changed, and of whom something did. */
 const quietMs = 5 * 60_000;
-const changedMs = 10_000;
+const changedMs = 1_000;
 const maxWaiting = 1_000;
 
 /**
@@ -51,7 +51,7 @@ export class UserMemory {
     this.#last = this.#last
       .then(() => this.#write(appId, user))
       .catch((error: unknown) => {
-        this.#seen.delete(key);
+        this.#seen.set(key, { at: now, fingerprint: '' }); // tried again with a later request, but not with each
         this.#onFailure(error);
       })
       .finally(() => {
@@ -71,8 +71,9 @@ export class UserMemory {
   }
 }
 
-function fingerprint({ email, name, groups, issuedAt }: VerifiedUser): string {
+/** Without the time of issue: some applications have a new token made for each request. */
+function fingerprint({ email, name, groups }: VerifiedUser): string {
   return createHash('sha256')
-    .update(JSON.stringify([email, name, groups, issuedAt]))
+    .update(JSON.stringify([email, name, groups]))
     .digest('base64url');
 }

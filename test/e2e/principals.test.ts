@@ -286,7 +286,7 @@ describe.each(storeKinds)('principals on %s', (store: StoreKind) => {
       await eventually(async () => {
         const { items } = await rig.admin<{ items: Record<string, string>[] }>(
           'GET',
-          `/audit?event=request.decided&grant=${of.delegationId}`,
+          `/audit?event=request.decided&grant=${of.delegationId}&agent=${of.agent.id}&user=${of.user}`,
         );
         const [event] = items;
         return (
