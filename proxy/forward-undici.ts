@@ -4,7 +4,8 @@ import type { Dispatcher } from 'undici';
 import { AlterError } from '../core/errors.ts';
 import type { ClientSide, Forwarder, Outcome } from './forward.ts';
 import type { Outbound } from './inject.ts';
-import { ResponseHeaders } from './response-headers.ts';
+import type { Reflection } from './reflection.ts';
+import { ResponseHeaders, reasonOf } from './response-headers.ts';
 import type { UpstreamPools } from './upstream-pools.ts';
 
 /** Carries HTTP with undici's dispatcher: bodies stream both ways with back-pressure, nothing is collected. */
@@ -28,7 +29,7 @@ export class UndiciForwarder implements Forwarder {
           headers: [...outbound.headers, ...framing],
           body: hasBody ? bodyOf(outbound, client) : null,
         },
-        new AnswerStream(client, resolve, reject),
+        new AnswerStream({ client, reflection: outbound.reflection, resolve, reject }),
       );
     });
   }
@@ -46,6 +47,7 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
   readonly #client: ClientSide;
+  readonly #reflection: Reflection | null;
   readonly #resolve: (outcome: Outcome) => void;
   readonly #reject: (error: AlterError) => void;
   #controller: Dispatcher.DispatchController | undefined;
@@ -54,12 +56,18 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   #clientGone = false;
   #informational = 0;
 
-  constructor(client: ClientSide, resolve: (outcome: Outcome) => void, reject: (error: AlterError) => void) {
-    this.#client = client;
-    this.#req = client.req;
-    this.#res = client.res;
-    this.#resolve = resolve;
-    this.#reject = reject;
+  constructor(of: {
+    readonly client: ClientSide;
+    readonly reflection: Reflection | null;
+    readonly resolve: (outcome: Outcome) => void;
+    readonly reject: (error: AlterError) => void;
+  }) {
+    this.#client = of.client;
+    this.#req = of.client.req;
+    this.#res = of.client.res;
+    this.#reflection = of.reflection;
+    this.#resolve = of.resolve;
+    this.#reject = of.reject;
     this.#res.once('close', this.#onClientClose);
   }
 
@@ -93,12 +101,16 @@ class AnswerStream implements Dispatcher.DispatchHandler {
       );
       return;
     }
-    const headers = new ResponseHeaders(controller.rawHeaders as readonly Buffer[]);
+    const headers = new ResponseHeaders(controller.rawHeaders as readonly Buffer[], this.#reflection);
     this.#remaining = headers.contentLength;
     this.#status = status;
     const early = this.#req.complete ? [] : ['Connection', 'close']; // the rest of the body is not worth reading
     this.#res.sendDate = false;
-    this.#res.writeHead(status, reason ?? '', [...headers.endToEnd, ...this.#client.answerHeaders(status), ...early]);
+    this.#res.writeHead(status, reasonOf(reason, this.#reflection), [
+      ...headers.endToEnd,
+      ...this.#client.answerHeaders(status),
+      ...early,
+    ]);
     this.#res.on('drain', this.#onDrain);
     // Node holds the head back until the first byte of the body, which saves a packet; a stream that is quiet at first must not wait.
     setImmediate(() => {
@@ -120,7 +132,7 @@ class AnswerStream implements Dispatcher.DispatchHandler {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (!this.#res.writableEnded) {
       if (this.#res.chunkedEncoding)
-        this.#res.addTrailers(endToEndTrailers((controller.rawTrailers ?? []) as readonly Buffer[]));
+        this.#res.addTrailers(endToEndTrailers((controller.rawTrailers ?? []) as readonly Buffer[], this.#reflection));
       this.#res.end();
     }
     this.#finish({ status: this.#status, end: 'complete' });
@@ -154,11 +166,12 @@ const noTrailer =
   /^(?:content-|transfer-|proxy-|x-alter-|set-cookie|connection$|keep-alive$|host$|authorization$|te$|trailer$|upgrade$|alt-svc$)/i;
 
 /** Trailers may not frame, route or authenticate (RFC 9110 section 6.5.1); what is left is what gRPC-like services send. */
-function endToEndTrailers(raw: readonly Buffer[]): [string, string][] {
+function endToEndTrailers(raw: readonly Buffer[], reflection: Reflection | null): [string, string][] {
   const kept: [string, string][] = [];
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toString('latin1');
-    if (!noTrailer.test(name)) kept.push([name, raw[i + 1]!.toString('latin1')]);
+    const value = raw[i + 1]!.toString('latin1');
+    if (!noTrailer.test(name) && reflection?.isIn(value) !== true) kept.push([name, value]);
   }
   return kept;
 }

@@ -7,7 +7,7 @@ import type { ClientSide, ClientUpgrade, Forwarder, Outcome } from './forward.ts
 import { closeFrame, FrameBoundary } from './frame-boundary.ts';
 import { findKey, isAccepted } from './handshake.ts';
 import type { Outbound } from './inject.ts';
-import { ResponseHeaders } from './response-headers.ts';
+import { ResponseHeaders, reasonOf } from './response-headers.ts';
 import { type ConnectRules, connectTo } from './upstream-pools.ts';
 
 /** How long one end has for its own goodbye after the other is gone. */
@@ -102,7 +102,7 @@ class Handshake {
   }
 
   #onUpgrade(answer: IncomingMessage, join: () => void): void {
-    const { client, upgrade, upstream, resolve } = this.#of;
+    const { outbound, client, upgrade, upstream, resolve } = this.#of;
     if (this.#settled) return;
     if (!isAccepted(answer.rawHeaders, this.#key)) {
       this.#fail(
@@ -112,7 +112,7 @@ class Handshake {
     }
     let headers: readonly string[];
     try {
-      headers = [...new ResponseHeaders(answer.rawHeaders).endToEnd, ...client.answerHeaders(101)];
+      headers = [...new ResponseHeaders(answer.rawHeaders, outbound.reflection).endToEnd, ...client.answerHeaders(101)];
     } catch (error) {
       this.#fail(error as AlterError);
       return;
@@ -135,12 +135,12 @@ class Handshake {
 
   /** An answer that is no 101: the client may read it, and both connections end with it. */
   #relay(answer: IncomingMessage): void {
-    const { client, upstream, resolve } = this.#of;
+    const { outbound, client, upstream, resolve } = this.#of;
     if (this.#settled) return;
     const status = answer.statusCode!;
     let headers: ResponseHeaders;
     try {
-      headers = new ResponseHeaders(answer.rawHeaders);
+      headers = new ResponseHeaders(answer.rawHeaders, outbound.reflection);
       if (status === 101)
         throw new AlterError('upstream_protocol', { detail: 'The upstream answered 101, but named no WebSocket.' });
       if (status === 407)
@@ -151,7 +151,7 @@ class Handshake {
     }
     this.#settled = true;
     client.res.sendDate = false;
-    client.res.writeHead(status, answer.statusMessage, [
+    client.res.writeHead(status, reasonOf(answer.statusMessage, outbound.reflection), [
       ...headers.endToEnd,
       ...client.answerHeaders(status),
       'Connection',

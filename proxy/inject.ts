@@ -1,9 +1,10 @@
 import type { Passage, Permit } from '../core/evaluate.ts';
-import { type InjectionRule, renderInjection } from '../core/injection.ts';
+import { injectionRulesOf, renderInjection } from '../core/injection.ts';
 import { formatHostHeader, type Origin } from '../core/origin.ts';
 import type { SecretValue } from '../vault/secret-value.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
 import { signAws } from './inject-sigv4.ts';
+import { type Reflection, reflectionOf } from './reflection.ts';
 import type { ParsedRequest } from './request.ts';
 import type { Payload, Signing } from './signed-body.ts';
 
@@ -22,6 +23,8 @@ class SealedOutbound {
   readonly headers: readonly string[];
   readonly body: ParsedRequest['body'];
   readonly payload: Payload;
+  /** What the answer must not bring back. */
+  readonly reflection: Reflection | null;
   /** Requests share upstream connections only where this is equal: one caller, one grant, one origin. */
   readonly poolKey: string;
 
@@ -29,6 +32,7 @@ class SealedOutbound {
     request: ParsedRequest,
     made: Pick<SealedOutbound, 'target' | 'headers' | 'body' | 'payload'>,
     poolKey: string,
+    reflection: Reflection | null,
   ) {
     this.origin = request.origin;
     this.method = request.method;
@@ -37,6 +41,7 @@ class SealedOutbound {
     this.body = made.body;
     this.payload = made.payload;
     this.poolKey = poolKey;
+    this.reflection = reflection;
   }
 
   static is(value: object): value is SealedOutbound {
@@ -58,10 +63,16 @@ export function inject(
 ): Outbound | Promise<Outbound> {
   const { secret, caller } = permit;
   const pool = poolKey(caller.key.id, `${grantWords(permit)}@${secret.version}`, request.origin);
-  if (secret.credentialType === 'aws_sig_v4')
-    return signAws(request, value.reveal(), signing).then((signed) => new SealedOutbound(request, signed, pool));
-  const primary: InjectionRule = { target: 'header', name: secret.injectionHeader, format: secret.injectionFormat };
-  const rules = [primary, ...secret.injectionRules];
+  if (secret.credentialType === 'aws_sig_v4') {
+    // Of these fields nothing is sent but a session token.
+    const fields = value.reveal();
+    const sent = fields.session_token === undefined ? {} : { session_token: fields.session_token };
+    return signAws(request, fields, signing).then(
+      (signed) => new SealedOutbound(request, signed, pool, reflectionOf(sent, [])),
+    );
+  }
+  const { injectionHeader: header, injectionFormat: format } = secret;
+  const rules = injectionRulesOf({ header, format, rules: secret.injectionRules });
   const fields = value.reveal();
 
   const names = new Set<string>();
@@ -76,7 +87,12 @@ export function inject(
     if (rule.target === 'header') headers.push(rule.name, rendered);
     else target = withQueryParameter(withoutQueryParameter(target, rule.name), rule.name, rendered);
   }
-  return new SealedOutbound(request, { target, headers, body: request.body, payload: 'as it comes' }, pool);
+  return new SealedOutbound(
+    request,
+    { target, headers, body: request.body, payload: 'as it comes' },
+    pool,
+    reflectionOf(fields, rules),
+  );
 }
 
 /** A request that goes on as it came, without a credential of ours. */
@@ -86,6 +102,7 @@ export function pass(request: ParsedRequest, passage: Passage): Outbound {
     request,
     { target: request.target, headers, body: request.body, payload: 'as it comes' },
     poolKey(passage.caller.key.id, '', request.origin),
+    null,
   );
 }
 

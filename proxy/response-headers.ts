@@ -1,4 +1,5 @@
 import { AlterError } from '../core/errors.ts';
+import type { Reflection } from './reflection.ts';
 
 /** Headers of this hop, and those that would lead the client around the proxy or speak to it in the proxy's name. */
 const dropped = new Set([
@@ -18,7 +19,7 @@ export class ResponseHeaders {
   readonly endToEnd: readonly string[];
   readonly contentLength: number | null;
 
-  constructor(raw: readonly (Buffer | string)[]) {
+  constructor(raw: readonly (Buffer | string)[], reflection: Reflection | null) {
     const kept: string[] = [];
     let contentLength: string | null = null;
     let chunked = false;
@@ -45,7 +46,8 @@ export class ResponseHeaders {
       if (lower === 'connection')
         nominated = nominated.concat(value.split(',').map((token) => token.trim().toLowerCase()));
       if (dropped.has(lower) || lower.startsWith('proxy-') || lower.startsWith('x-alter-')) continue;
-      kept.push(name, value);
+      const shown = reflection === null ? value : reflection.clean(lower, value);
+      if (shown !== null) kept.push(name, shown);
     }
     if (chunked && contentLength !== null)
       throw new AlterError('upstream_protocol', { detail: 'The upstream framed its answer in two ways.' });
@@ -53,6 +55,11 @@ export class ResponseHeaders {
       nominated.length === 0 ? kept : kept.filter((_, i) => !nominated.includes(kept[i - (i % 2)]!.toLowerCase()));
     this.contentLength = contentLength === null ? null : Number(contentLength);
   }
+}
+
+/** The words behind the status, which are the upstream's own. */
+export function reasonOf(reason: string | undefined, reflection: Reflection | null): string {
+  return reason === undefined || reflection?.isIn(reason) === true ? '' : reason;
 }
 
 function textOf(bytes: Buffer | string): string {
