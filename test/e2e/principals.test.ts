@@ -389,6 +389,30 @@ describe.each(storeKinds)('principals on %s', (store: StoreKind) => {
     expect(ambiguous.body).toContain("erin's");
   });
 
+  it('two users of one group, with one key and one grant, never share a connection to the upstream', async () => {
+    const shared = await rig.storeSecret({ hosts: [rig.authorityOf('b.test')], name: 'of a team' });
+    const grant = await grantTo({ principal_type: 'group', idp_id: idpId, external_group_id: 'team' }, shared);
+    const tunnel = await mustOpen({
+      proxyPort: rig.proxyPort,
+      target: rig.authorityOf('b.test'),
+      key: runtimeKey.key,
+      headers: [`X-Alter-Grant: ${grant}`],
+      serverName: 'b.test',
+      ca: rig.service.authorityPem,
+    });
+    const askAs = async (sub: string): Promise<number> => {
+      const token = await provider.token({ sub, roles: ['team'] });
+      tunnel.socket.write(
+        `GET / HTTP/1.1\r\nHost: ${rig.authorityOf('b.test')}\r\nX-Alter-User-Token: ${token}\r\n\r\n`,
+      );
+      expect((await tunnel.reader.next()).status).toBe(200);
+      return rig.sink('b.test').accepts;
+    };
+    rig.sink('b.test').forget();
+    expect([await askAs('hal'), await askAs('hal'), await askAs('ida'), await askAs('hal')]).toEqual([1, 1, 2, 2]);
+    tunnel.socket.destroy();
+  });
+
   it('a token on the CONNECT holds inside, and one that comes inside opens no other host', async () => {
     const frank = await createUser('frank');
     const grant = await grantTo({ principal_type: 'user', app_user_id: frank });
