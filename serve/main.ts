@@ -9,6 +9,7 @@ import { createLog } from '../telemetry/log.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
+import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
 import { type Role, type Service, startService } from './service.ts';
 import { loadConfig } from './settings.ts';
@@ -35,6 +36,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     refuseUnsafeRuntime(options.env);
     let config = loadConfig(options.env, options.config);
     const log = createLog({ level: config.logLevel });
+    endOnSurprise(log);
     if (options.withEcho) {
       echo = await openEcho();
       config = withEcho(config, echo);

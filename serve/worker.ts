@@ -10,6 +10,7 @@ import type { Store } from '../vault/store.ts';
 import { openRemoteStore } from '../vault/store-remote.ts';
 import { openStore } from '../vault/store-url.ts';
 import { startDataPlane } from './data-plane.ts';
+import { endOnSurprise } from './last-words.ts';
 import { openState, type State } from './state.ts';
 import { type FromWorker, isWorkerMessage, type ToWorker } from './worker-messages.ts';
 
@@ -56,6 +57,7 @@ async function follow(message: ToWorker): Promise<void> {
 async function start({ config: told, rootKey, listeners }: Extract<ToWorker, { worker: 'start' }>): Promise<void> {
   const config = hideSecrets(told);
   const log = createLog({ level: config.logLevel });
+  endOnSurprise(log);
   const clock = Date.now;
   const store = config.store.kind === 'sqlite' ? openStoreOfMain() : await openStore(config.store.url);
   const state = await openState({ store, config, rootKey, log, clock });
