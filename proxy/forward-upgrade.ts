@@ -226,6 +226,7 @@ function closeTogether(client: Socket, upstream: Socket): () => void {
     { from: upstream, to: client, boundary: new FrameBoundary(), masked: false },
   ];
   const cutSoon = (socket: Socket): void => {
+    if (socket.closed) return;
     const timer = setTimeout(() => socket.destroy(), goodbyeMs);
     socket.once('close', () => clearTimeout(timer));
   };
