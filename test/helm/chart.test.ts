@@ -332,6 +332,7 @@ describeWithHelm('the values that can not be right', () => {
   it.each([
     ['one user for two components', ['--set', 'admin.uid=10128'], 'must differ'],
     ['a test request without a key', ['--set', 'tests.injectedRequest.enabled=true'], 'needs keySecret and url'],
+    ['a test request over TLS to the proxy', [...full, '--set', 'proxy.tls.existingSecret=x'], 'knows no authority'],
   ])('are refused by the chart: %s', (_what, words, message) => {
     const { code, said } = template(words);
     expect([code, said]).toEqual([1, expect.stringContaining(message)]);
