@@ -246,7 +246,10 @@ describeWithHelm.each(ciFiles())('the chart with %s', (file) => {
 });
 
 describeWithHelm('the settings that the chart gives', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'alter-chart-'));
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'alter-chart-'));
+  });
   afterAll(() => rmSync(directory, { recursive: true }));
 
   it.each(ciFiles())('are accepted by the service with %s', async (file) => {
