@@ -45,7 +45,8 @@ export interface ProxyOptions {
 export interface RunningProxy {
   readonly address: ListenAddress;
   connections(): number;
-  draining(): boolean;
+  /** Why no traffic should come, in a word each: `draining`, `store`. Empty: it should. */
+  problems(): readonly string[];
   /** New connections get this certificate. Throws where the material does not fit together, and keeps the old one. */
   replaceTls(material: ServerTlsMaterial): void;
   /** Lets requests under way finish, within ALTER_DRAIN_TIMEOUT. */
@@ -116,7 +117,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   return {
     address,
     connections: () => listener.connections,
-    draining: () => listener.draining,
+    problems: () => [...(listener.draining ? ['draining'] : []), ...(model.isFresh() ? [] : ['store'])],
     replaceTls: (material) => serverTls?.replace(material),
     drain: async () => {
       await listener.drain();

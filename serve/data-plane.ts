@@ -48,6 +48,7 @@ export async function startDataPlane(of: {
   });
   const users = openUsers({ model, vault, fetch, clock, log });
   try {
+    await model.follow();
     const running = await startProxy({
       config: withinOpenFiles(config, log),
       model,

@@ -75,7 +75,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         contentType: metrics.contentType,
         render: async () => (workers === null ? metrics.render() : metrics.renderWith(await workers.measure())),
       },
-      ready: () => (listening ? (workers?.problems() ?? (proxy?.draining() ? ['draining'] : [])) : ['starting']),
+      ready: () => (listening ? (proxy?.problems() ?? []) : ['starting']),
     });
     undo.push(() => ops.close());
     listeners.push(ops.address);

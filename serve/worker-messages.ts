@@ -22,7 +22,7 @@ export type FromWorker =
   | { readonly worker: 'started'; readonly address: ListenAddress }
   /** `code` of the error, such as EADDRINUSE; null where it has none. */
   | { readonly worker: 'failed'; readonly code: string | null; readonly message: string }
-  | { readonly worker: 'pulse'; readonly connections: number }
+  | { readonly worker: 'pulse'; readonly connections: number; readonly problems: readonly string[] }
   | { readonly worker: 'measured'; readonly number: number; readonly snapshot: MetricsSnapshot };
 
 export function isWorkerMessage<M extends ToWorker | FromWorker>(message: unknown): message is M {

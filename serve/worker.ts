@@ -64,7 +64,7 @@ async function start({ config: told, rootKey, listeners }: Extract<ToWorker, { w
   const metrics = new Metrics({ processMetrics: true });
   const proxy = await startDataPlane({ config, state, metrics, log, clock, ownListeners: () => listeners });
   running = { proxy, state, metrics };
-  setInterval(() => tell({ worker: 'pulse', connections: proxy.connections() }), pulseMs);
+  setInterval(() => tell({ worker: 'pulse', connections: proxy.connections(), problems: proxy.problems() }), pulseMs);
   tell({ worker: 'started', address: proxy.address });
 }
 

@@ -27,6 +27,7 @@ interface Slot {
   started: boolean;
   startedAtMs: number;
   connections: number;
+  problems: readonly string[];
   /** Deaths in a row. */
   failures: number;
 }
@@ -73,6 +74,7 @@ export class Workers implements RunningProxy {
       started: false,
       startedAtMs: 0,
       connections: 0,
+      problems: [],
       failures: 0,
     }));
     // Round robin, Node's default, hands each connection over in a message: measured, that costs more than it gives. With
@@ -89,14 +91,14 @@ export class Workers implements RunningProxy {
     return this.#slots.reduce((sum, slot) => sum + slot.connections, 0);
   }
 
-  draining(): boolean {
-    return this.#draining;
-  }
-
   /** Why no traffic should come; empty where some worker takes it. */
   problems(): string[] {
     if (this.#draining) return ['draining'];
-    return this.#slots.some((slot) => slot.started) ? [] : ['workers'];
+    const started = this.#slots.filter((slot) => slot.started);
+    if (started.length === 0) return ['workers'];
+    return started.some((slot) => slot.problems.length === 0)
+      ? []
+      : [...new Set(started.flatMap((slot) => slot.problems))];
   }
 
   async start(): Promise<void> {
@@ -197,6 +199,7 @@ export class Workers implements RunningProxy {
           }
           case 'pulse':
             slot.connections = message.connections;
+            slot.problems = message.problems;
             return;
           case 'measured':
             this.#measured.get(message.number)?.(message.snapshot);
@@ -214,6 +217,7 @@ export class Workers implements RunningProxy {
     slot.worker = null;
     slot.started = false;
     slot.connections = 0;
+    slot.problems = [];
     if (this.#ending || neverStarted) return; // the latter: the service does not start at all, and says why
     slot.failures = performance.now() - slot.startedAtMs >= steadyMs ? 1 : slot.failures + 1;
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (slot.failures - 1));

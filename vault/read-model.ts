@@ -267,6 +267,17 @@ export class ReadModel {
       throw new AlterError('state_unavailable');
   }
 
+  /** Begins to follow what belongs to no app, so that freshness is known before the first request. Rejects as a look-up does. */
+  async follow(): Promise<void> {
+    await this.#view(systemSpace);
+  }
+
+  /** Whether the store was heard of in time, for every app that was asked for. */
+  isFresh(): boolean {
+    const since = performance.now() - this.#maxStalenessMs;
+    return [...this.#views.values()].every((view) => view instanceof Promise || view.contactAt >= since);
+  }
+
   /** Tells of every change, after the old state was forgotten. Returns the way to stop listening. */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
