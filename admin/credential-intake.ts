@@ -1,6 +1,12 @@
 import { type CredentialType, isFieldName, parseCredential } from '../core/credential.ts';
 import type { Problem } from '../core/errors.ts';
-import { checkInjectionRules, type InjectionRule } from '../core/injection.ts';
+import {
+  checkInjectionRules,
+  defaultInjection,
+  type Injection,
+  type InjectionRule,
+  injectionRulesOf,
+} from '../core/injection.ts';
 import { SecretValue } from '../vault/secret-value.ts';
 
 const maxNamedFields = 32;
@@ -30,8 +36,8 @@ export function takeCredential(
 
 /** What a request says of the injection, each part only where it says anything. */
 export interface InjectionInput {
-  readonly injection_header?: string | undefined;
-  readonly injection_format?: string | undefined;
+  readonly injection_header?: string | null | undefined;
+  readonly injection_format?: string | null | undefined;
   readonly injection_rules?: readonly InjectionRule[] | undefined;
 }
 
@@ -43,25 +49,43 @@ export function refuseInjectionOfSigned(type: CredentialType, input: InjectionIn
     .map((field) => ({ field, message: 'does not apply to aws_sig_v4, whose requests are signed' }));
 }
 
-export interface Injection {
-  readonly header: string;
-  readonly format: string;
-  readonly rules: readonly InjectionRule[];
+/** What the request says, and for the rest what stood there before. */
+export function injectionWith(input: InjectionInput, before: Injection, type: CredentialType): Injection {
+  const header = input.injection_header === undefined ? before.header : input.injection_header;
+  const usual = header === null ? null : (before.format ?? defaultInjection(type).format);
+  return {
+    header,
+    format: input.injection_format === undefined ? usual : input.injection_format,
+    rules: input.injection_rules ?? before.rules,
+  };
 }
 
 /** Checks the primary rule and the additional ones together, under the names that the fields have in a request. */
-export function checkInjection({ header, format, rules }: Injection, fieldNames: readonly string[]): Problem[] {
-  const all: readonly InjectionRule[] = [{ target: 'header', name: header, format }, ...rules];
+export function checkInjection(injection: Injection, fieldNames: readonly string[]): Problem[] {
+  const { header, format } = injection;
+  if (header === null && format !== null)
+    return [{ field: 'injection_format', message: 'is the format of injection_header, which is null' }];
+  if (header !== null && format === null)
+    return [{ field: 'injection_format', message: 'is null, while there is an injection_header' }];
+  const all = injectionRulesOf(injection);
+  if (all.length === 0)
+    return [
+      {
+        field: 'injection_header',
+        message: 'is null, while there are no injection_rules: the credential would go nowhere',
+      },
+    ];
   return checkInjectionRules(all, fieldNames, 'rules').map(({ field, message }) => ({
-    field: nameInRequest(field),
+    field: nameInRequest(field, header === null ? 1 : 0),
     message,
   }));
 }
 
-function nameInRequest(field: string): string {
+/** `shift`: 1 where there is no primary rule, which otherwise is the first of them. */
+function nameInRequest(field: string, shift: number): string {
   const match = /^rules\[(\d+)\](.*)$/.exec(field);
   if (match === null) return 'injection_rules';
-  const index = Number(match[1]);
+  const index = Number(match[1]) + shift;
   if (index > 0) return `injection_rules[${index - 1}]${match[2]}`;
   return match[2] === '.format' ? 'injection_format' : 'injection_header';
 }

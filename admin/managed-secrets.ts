@@ -1,4 +1,5 @@
 import type { AddressSet } from '../core/address.ts';
+import type { Template } from '../core/catalogue.ts';
 import { defaultDelegationTtlDays } from '../core/delegation.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import { defaultInjection } from '../core/injection.ts';
@@ -6,7 +7,13 @@ import type { Secret } from '../core/secret.ts';
 import type { Versioned } from '../vault/record.ts';
 import { checkAllowedHosts } from './check-allowed-hosts.ts';
 import { refuse } from './check-fields.ts';
-import { type CredentialInput, checkInjection, refuseInjectionOfSigned, takeCredential } from './credential-intake.ts';
+import {
+  type CredentialInput,
+  checkInjection,
+  injectionWith,
+  refuseInjectionOfSigned,
+  takeCredential,
+} from './credential-intake.ts';
 import { requireRevision } from './etag.ts';
 import { requirePolicyScope, takePolicy } from './policy-intake.ts';
 import { principalRequests } from './principal-schemas.ts';
@@ -14,6 +21,7 @@ import type { ChangeEvent } from './record-change.ts';
 import { representPage, representSecret } from './representation.ts';
 import { type AppCall, appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
+import { findMissingFields, injectionOfTemplate, takeTemplate } from './templates.ts';
 
 const collection = '/v1/apps/{app}/managed-secrets';
 const item = `${collection}/{secret}`;
@@ -50,24 +58,26 @@ export const managedSecretRoutes: readonly Route[] = [
     async answer({ app, changes, allowAddresses, readBody, accessToken }) {
       const body = readBody((valid) => checkNewSecret(valid, allowAddresses));
       requirePolicyScope(accessToken, body.policy);
+      const { type, hosts, value, injection } = fillIn(body, takeTemplate(body.template, 'template').template);
       const { secret, grant } = await changes.after({
         create: () =>
           app.secrets.create({
             draft: {
               name: body.name,
               description: body.description ?? null,
-              credentialType: body.credential_type,
-              injectionHeader: injectionOf(body).header,
-              injectionFormat: injectionOf(body).format,
-              injectionRules: injectionOf(body).rules,
+              template: body.template,
+              credentialType: type,
+              injectionHeader: injection.header,
+              injectionFormat: injection.format,
+              injectionRules: injection.rules,
               accountIdentifier: body.account_identifier ?? null,
               accountDisplayName: body.account_display_name ?? null,
-              allowedHosts: checkAllowedHosts(body.allowed_hosts, { field: 'allowed_hosts', allowAddresses }).hosts,
+              allowedHosts: checkAllowedHosts(hosts, { field: 'allowed_hosts', allowAddresses }).hosts,
               policy: readPolicy(body).policy,
               allowGroupDelegation: body.allow_group_delegation ?? false,
               maxDelegationTtlDays: body.max_delegation_ttl_days ?? defaultDelegationTtlDays,
             },
-            fields: takeCredential(body.credential_type, body).value,
+            fields: value,
             baseGrantLabel: body.label,
           }),
         event: (created) => ({
@@ -261,33 +271,47 @@ function secretEvent(event: ChangeEvent['event'], secret: Secret): ChangeEvent {
 type NewSecret = Partial<ReturnType<typeof requests.createSecret.parse>>;
 type SecretChange = Partial<ReturnType<typeof requests.updateSecret.parse>>;
 
-function injectionOf(body: NewSecret) {
-  const { header, format } = defaultInjection(body.credential_type ?? 'bearer_token');
+/** What is said of a new secret and, where it is silent, what its template says or is usual. What is wrong is told with it. */
+function fillIn(body: NewSecret, template: Template | null) {
+  const type = body.credential_type ?? template?.credentialType ?? 'bearer_token';
+  const { value, problems } = takeCredential(type, body);
+  // A signature is no rule: of a template for one nothing can be kept for another type, nor the other way round.
+  const isSigned = type === 'aws_sig_v4';
+  const fits = template !== null && (template.credentialType === 'aws_sig_v4') === isSigned;
+  const before = fits ? injectionOfTemplate(template, value.fieldNames) : { ...defaultInjection(type), rules: [] };
+  const injection = injectionWith(body, before, type);
+  const missing = template === null ? [] : findMissingFields(template, injection, value.fieldNames);
   return {
-    header: body.injection_header ?? header,
-    format: body.injection_format ?? format,
-    rules: body.injection_rules ?? [],
+    type,
+    value,
+    injection,
+    hosts: body.allowed_hosts ?? template?.allowedHosts ?? [],
+    missing,
+    problems: [
+      ...problems,
+      ...missing.map((name) => ({ field: `credentials.${name}`, message: 'is missing: the template asks for it' })),
+    ],
   };
 }
 
 function injectionAfter(secret: Secret, change: SecretChange) {
-  return {
-    header: change.injection_header ?? secret.injectionHeader,
-    format: change.injection_format ?? secret.injectionFormat,
-    rules: change.injection_rules ?? secret.injectionRules,
-  };
+  const { injectionHeader: header, injectionFormat: format, injectionRules: rules, credentialType } = secret;
+  return injectionWith(change, { header, format, rules }, credentialType);
 }
 
 function checkNewSecret(body: NewSecret, allowAddresses: AddressSet): Problem[] {
-  const hosts = checkAllowedHosts(body.allowed_hosts ?? [], { field: 'allowed_hosts', allowAddresses }).problems;
   const policy = readPolicy(body).problems;
-  if (body.credential_type === undefined) return [...hosts, ...policy];
-  const { value, problems } = takeCredential(body.credential_type, body);
-  // `token` is always a field of a whole credential: one that is missing is told once, by the intake.
-  const misplaced = refuseInjectionOfSigned(body.credential_type, body);
-  const injection =
-    misplaced.length > 0 ? misplaced : checkInjection(injectionOf(body), ['token', ...value.fieldNames]);
-  return [...problems, ...injection, ...hosts, ...policy];
+  const { template, problems: unknown } = takeTemplate(body.template ?? null, 'template');
+  const filled = fillIn(body, template);
+  const hosts = checkAllowedHosts(filled.hosts, { field: 'allowed_hosts', allowAddresses }).problems;
+  // Without the type, or the template that may say it, nothing follows for the credential.
+  const isOpen = body.credential_type === undefined || body.template === undefined || unknown.length > 0;
+  if (isOpen) return [...unknown, ...hosts, ...policy];
+  // What a whole credential would have: a field that is missing is told once, and not again for the rule that sends it.
+  const names = ['token', ...filled.missing, ...filled.value.fieldNames];
+  const misplaced = refuseInjectionOfSigned(filled.type, body);
+  const injection = misplaced.length > 0 ? misplaced : checkInjection(filled.injection, names);
+  return [...filled.problems, ...injection, ...hosts, ...policy];
 }
 
 function readPolicy(body: { readonly policy?: unknown }) {

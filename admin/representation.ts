@@ -4,6 +4,7 @@ import type { App } from '../core/app.ts';
 import { type Delegation, delegationStatus } from '../core/delegation.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
 import type { IdentityProvider } from '../core/identity-provider.ts';
+import type { InjectionRule } from '../core/injection.ts';
 import { keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import { tokenPrefix } from '../core/token.ts';
@@ -44,16 +45,21 @@ export function representAccessToken(token: AccessToken) {
   };
 }
 
+export function representRules(rules: readonly InjectionRule[]) {
+  return rules.map(({ target, name, format }) => ({ target, name, format }));
+}
+
 export function representSecret(secret: Secret) {
   return {
     id: secret.id,
     slug: secret.slug,
     name: secret.name,
     description: secret.description,
+    template: secret.template,
     credential_type: secret.credentialType,
     injection_header: secret.injectionHeader,
     injection_format: secret.injectionFormat,
-    injection_rules: secret.injectionRules.map(({ target, name, format }) => ({ target, name, format })),
+    injection_rules: representRules(secret.injectionRules),
     account_identifier: secret.accountIdentifier,
     account_display_name: secret.accountDisplayName,
     allowed_hosts: secret.allowedHosts,

@@ -15,12 +15,14 @@ import { policyRoutes } from './policies.ts';
 import { type Route, route } from './route.ts';
 
 import { runtimeRoutes } from './runtime.ts';
+import { templateRoutes } from './templates.ts';
 import { unscopedRoutes } from './unscoped.ts';
 import { userRoutes } from './users.ts';
 
 /** Everything that the admin API answers to. */
 export const routes: readonly Route[] = [
   ...unscopedRoutes,
+  ...templateRoutes,
   ...appRoutes,
   ...managedSecretRoutes,
   ...grantRoutes,

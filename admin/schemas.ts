@@ -47,8 +47,12 @@ const injectionRule = z
   .meta({ id: 'InjectionRule' });
 
 const injectionFields = {
-  injection_header: z.string().max(128).optional(),
-  injection_format: z.string().max(4096).optional(),
+  injection_header: z
+    .string()
+    .max(128)
+    .nullish()
+    .meta({ description: 'Null, together with the format: everything goes in through the rules' }),
+  injection_format: z.string().max(4096).nullish(),
   injection_rules: z.array(injectionRule).max(maxInjectionRules).optional(),
 };
 
@@ -96,6 +100,7 @@ const hostList = z.array(z.string().max(260)).max(100);
 
 export const requests = {
   page: z.strictObject(paging),
+  listTemplates: z.strictObject({ ...paging, search: line(128).optional() }),
   createApp: z.strictObject({ name: line(128) }),
   updateApp: z.strictObject({ policy: policyField, egress_mode: egressMode }),
   createSecret: z.strictObject({
@@ -105,13 +110,23 @@ export const requests = {
       .optional()
       .meta({ description: 'Ignored: the slug comes from the name', override: { type: 'string' } }),
     description: line(1024).nullish(),
-    credential_type: z.enum(credentialTypes).default('bearer_token'),
+    template: z
+      .string()
+      .max(64)
+      .nullable()
+      .default(null)
+      .meta({ description: 'Fills in what the request does not say itself: type, injection, rules, allowed hosts' }),
+    credential_type: z
+      .enum(credentialTypes)
+      .nullable()
+      .default(null)
+      .meta({ description: 'Null: that of the template, otherwise bearer_token' }),
     ...credentialFields,
     ...injectionFields,
     label: line(128).default('default').meta({ description: 'The label of the base grant' }),
     account_identifier: line(256).nullish(),
     account_display_name: line(256).nullish(),
-    allowed_hosts: hostList.default([]),
+    allowed_hosts: hostList.optional().meta({ description: 'Absent: those of the template, otherwise none' }),
     ...delegationPolicyFields,
     policy: policyField,
   }),
@@ -186,9 +201,10 @@ const secretFields = {
   slug: z.string(),
   name: z.string(),
   description: z.string().nullable(),
+  template: z.string().nullable(),
   credential_type: z.enum(credentialTypes),
-  injection_header: z.string(),
-  injection_format: z.string(),
+  injection_header: z.string().nullable().meta({ description: 'Null: everything goes in through the rules' }),
+  injection_format: z.string().nullable(),
   injection_rules: z.array(injectionRule),
   account_identifier: z.string().nullable(),
   account_display_name: z.string().nullable(),
@@ -202,6 +218,27 @@ const secretFields = {
   rotated_at: time.nullable(),
 };
 const secret = z.strictObject(secretFields).meta({ id: 'ManagedSecret' });
+
+const template = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    credential_type: z.enum(credentialTypes),
+    injection_header: z.string().nullable(),
+    injection_format: z.string().nullable(),
+    injection_rules: z.array(injectionRule),
+    optional_rules: z.array(injectionRule).meta({ description: 'Added where the credential has the field they send' }),
+    fields: z.array(z.strictObject({ name: z.string(), required: z.boolean() })),
+    username: z.string().nullable().meta({ description: 'Of basic_auth: what the user name is there' }),
+    password: z.string().nullable(),
+    allowed_hosts: z.array(z.string()).meta({ description: 'Empty: the host is your own' }),
+    docs: z.string(),
+    auth_form_checked: z
+      .boolean()
+      .meta({ description: 'The form of authentication was compared with the documentation of the provider' }),
+    note: z.string().nullable(),
+  })
+  .meta({ id: 'Template' });
 
 export const grant = z
   .strictObject({
@@ -288,6 +325,7 @@ export const responses = {
   apps: listOf(app),
   secret,
   secrets: listOf(secret),
+  templates: listOf(template),
   createdSecret: z
     .strictObject({ ...secretFields, grant_id: z.string().meta({ description: 'The base grant' }) })
     .meta({ id: 'CreatedManagedSecret' }),

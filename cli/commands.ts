@@ -13,16 +13,23 @@ import KeysList from './commands/keys/list.ts';
 import KeysMint from './commands/keys/mint.ts';
 import KeysRevoke from './commands/keys/revoke.ts';
 import KeysShow from './commands/keys/show.ts';
+import ManagedSecretsAccess from './commands/managed-secrets/access.ts';
 import ManagedSecretsCreate from './commands/managed-secrets/create.ts';
 import ManagedSecretsDelete from './commands/managed-secrets/delete.ts';
 import GrantsCreate from './commands/managed-secrets/grants/create.ts';
 import GrantsList from './commands/managed-secrets/grants/list.ts';
+import GrantsListForAgent from './commands/managed-secrets/grants/list-for-agent.ts';
 import GrantsRevoke from './commands/managed-secrets/grants/revoke.ts';
 import GrantsUpdate from './commands/managed-secrets/grants/update.ts';
+import GroupsList from './commands/managed-secrets/groups/list.ts';
+import GroupsShow from './commands/managed-secrets/groups/show.ts';
 import ManagedSecretsList from './commands/managed-secrets/list.ts';
 import ManagedSecretsRotate from './commands/managed-secrets/rotate.ts';
 import ManagedSecretsSetAllowedHosts from './commands/managed-secrets/set-allowed-hosts.ts';
+import ManagedSecretsSetDelegationPolicy from './commands/managed-secrets/set-delegation-policy.ts';
 import ManagedSecretsShow from './commands/managed-secrets/show.ts';
+import ManagedSecretsTemplates from './commands/managed-secrets/templates.ts';
+import ManagedSecretsUsers from './commands/managed-secrets/users.ts';
 import PolicySet from './commands/policy/set.ts';
 import PolicyShow from './commands/policy/show.ts';
 import Run from './commands/run.ts';
@@ -44,16 +51,23 @@ export const commands = {
   'keys:mint': KeysMint,
   'keys:revoke': KeysRevoke,
   'keys:show': KeysShow,
+  'managed-secrets:access': ManagedSecretsAccess,
   'managed-secrets:create': ManagedSecretsCreate,
   'managed-secrets:delete': ManagedSecretsDelete,
   'managed-secrets:grants:create': GrantsCreate,
   'managed-secrets:grants:list': GrantsList,
+  'managed-secrets:grants:list-for-agent': GrantsListForAgent,
   'managed-secrets:grants:revoke': GrantsRevoke,
   'managed-secrets:grants:update': GrantsUpdate,
+  'managed-secrets:groups:list': GroupsList,
+  'managed-secrets:groups:show': GroupsShow,
   'managed-secrets:list': ManagedSecretsList,
   'managed-secrets:rotate': ManagedSecretsRotate,
   'managed-secrets:set-allowed-hosts': ManagedSecretsSetAllowedHosts,
+  'managed-secrets:set-delegation-policy': ManagedSecretsSetDelegationPolicy,
   'managed-secrets:show': ManagedSecretsShow,
+  'managed-secrets:templates': ManagedSecretsTemplates,
+  'managed-secrets:users': ManagedSecretsUsers,
   'policy:set': PolicySet,
   'policy:show': PolicyShow,
   run: Run,

@@ -10,6 +10,18 @@ export interface InjectionRule {
 
 export const maxInjectionRules = 16;
 
+/** How a credential goes in: a primary header, unless it is null, and the rules beside it. */
+export interface Injection {
+  readonly header: string | null;
+  readonly format: string | null;
+  readonly rules: readonly InjectionRule[];
+}
+
+/** All rules in order, the primary one first. */
+export function injectionRulesOf({ header, format, rules }: Injection): readonly InjectionRule[] {
+  return header === null || format === null ? rules : [{ target: 'header', name: header, format }, ...rules];
+}
+
 /** Where a credential of each type goes when the operator says nothing else. */
 export function defaultInjection(type: CredentialType): { readonly header: string; readonly format: string } {
   switch (type) {

@@ -10,10 +10,15 @@ export interface Secret {
   readonly slug: string;
   readonly name: string;
   readonly description: string | null;
+  /** Id of the template that it was made from; what it said then is in the other fields. */
+  readonly template: string | null;
   readonly credentialType: CredentialType;
-  /** The header of the primary rule, and its format with `{token}` or a named `{field}`. */
-  readonly injectionHeader: string;
-  readonly injectionFormat: string;
+  /**
+   * The header of the primary rule, and its format with `{token}` or a named `{field}`. Both null: there is no primary rule,
+   * and everything goes in through `injectionRules`.
+   */
+  readonly injectionHeader: string | null;
+  readonly injectionFormat: string | null;
   /** Additional rules, beside the primary one. */
   readonly injectionRules: readonly InjectionRule[];
   /** Names of the credential's fields, `token` among them; the values are in the version. */

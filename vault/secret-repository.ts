@@ -30,7 +30,7 @@ export type SecretDraft = Pick<
   | 'accountDisplayName'
   | 'allowedHosts'
 > &
-  Partial<Pick<Secret, 'allowGroupDelegation' | 'maxDelegationTtlDays' | 'policy'>>;
+  Partial<Pick<Secret, 'template' | 'allowGroupDelegation' | 'maxDelegationTtlDays' | 'policy'>>;
 
 const maxAllowedHosts = 256;
 const maxFields = 64;
@@ -43,9 +43,10 @@ export const secretKind: RecordKind<Secret> = {
     slug: text(63),
     name: text(1_024),
     description: orNull(text(8_192)),
+    template: orNull(text(64)),
     credentialType: oneOf(credentialTypes),
-    injectionHeader: text(128),
-    injectionFormat: text(4_096),
+    injectionHeader: orNull(text(128)),
+    injectionFormat: orNull(text(4_096)),
     injectionRules: listOf(
       objectOf({ target: oneOf(['header', 'query']), name: text(128), format: text(4_096) }),
       maxInjectionRules,
@@ -62,7 +63,7 @@ export const secretKind: RecordKind<Secret> = {
     updatedAt: whole,
     rotatedAt: orNull(whole),
   },
-  absent: { allowGroupDelegation: false, maxDelegationTtlDays: defaultDelegationTtlDays, policy: null },
+  absent: { template: null, allowGroupDelegation: false, maxDelegationTtlDays: defaultDelegationTtlDays, policy: null },
   idOf: (secret) => secret.id,
   spaceOf: (secret) => secret.appId,
   tagsOf: (secret, keys) => secret.allowedHosts.map((pattern) => hostTag(keys, pattern)),
@@ -135,6 +136,7 @@ export class SecretRepository {
         slug,
         name: draft.name,
         description: draft.description,
+        template: draft.template ?? null,
         credentialType: draft.credentialType,
         injectionHeader: draft.injectionHeader,
         injectionFormat: draft.injectionFormat,

@@ -37,7 +37,7 @@ function situation(policies: Policies, request: Request = {}) {
   };
   const secret: Secret = {
     ...{ ...base, id: 's1', slug: 'stripe', name: 'Stripe', description: null, credentialType: 'bearer_token' },
-    ...{ injectionHeader: 'Authorization', injectionFormat: 'Bearer {token}', injectionRules: [] },
+    ...{ template: null, injectionHeader: 'Authorization', injectionFormat: 'Bearer {token}', injectionRules: [] },
     ...{ fieldNames: ['token'], accountIdentifier: null, accountDisplayName: null, allowedHosts: ['api.stripe.com'] },
     ...{ allowGroupDelegation: false, maxDelegationTtlDays: 90, version: 1, rotatedAt: null, ...at('secret') },
   };

@@ -49,6 +49,7 @@ const secret: Secret = {
   slug: 'stripe',
   name: 'Stripe',
   description: null,
+  template: null,
   credentialType: 'bearer_token',
   injectionHeader: 'Authorization',
   injectionFormat: 'Bearer {token}',

@@ -8,7 +8,7 @@ import { parseFileArgument, parseJsonText, readTextFile } from '../../file-argum
 export default class ManagedSecretsCreate extends BaseCommand {
   static override summary = 'Store a credential, together with a first grant for it.';
   static override description =
-    'The value is sealed and can never be read back. The answer holds the id of the secret and, as grant_id, that of its system grant. A new secret goes nowhere until it has allowed hosts.';
+    'The value is sealed and can never be read back. The answer holds the id of the secret and, as grant_id, that of its system grant. A new secret goes nowhere until it has allowed hosts, from its template or from set-allowed-hosts.';
   static override examples = [
     {
       description: 'A bearer token from standard input (in a terminal it is asked for, unseen)',
@@ -18,6 +18,10 @@ export default class ManagedSecretsCreate extends BaseCommand {
       description: 'A key in a header of its own',
       command:
         'alter managed-secrets create --name Datadog --credential-type header_key --injection-header DD-API-KEY --credential-value @dd.key',
+    },
+    {
+      description: 'For a known provider: type, header and allowed hosts come from its template',
+      command: 'alter managed-secrets create --name Stripe --template stripe --credential-value @stripe.key',
     },
     {
       description: 'User and password from a file',
@@ -32,6 +36,10 @@ export default class ManagedSecretsCreate extends BaseCommand {
   static override flags = {
     name: Flags.string({ description: 'Its name; the slug is made from it.' }),
     description: Flags.string({ description: 'What it is for.' }),
+    template: Flags.string({
+      description: 'Fills in what you do not say yourself; "alter managed-secrets templates" lists them.',
+      helpValue: 'ID',
+    }),
     'credential-type': Flags.option({ options: credentialTypes, description: 'What kind of credential it is.' })(),
     ...credentialFlags,
     'injection-header': Flags.string({ description: 'The header that carries it.', helpValue: 'H' }),
@@ -61,6 +69,7 @@ export default class ManagedSecretsCreate extends BaseCommand {
       ...given({
         name: flags.name,
         description: flags.description,
+        template: flags.template,
         credential_type: flags['credential-type'],
         injection_header: flags['injection-header'],
         injection_format: flags['injection-format'],
