@@ -79,6 +79,7 @@ function loadOptions() {
           ca: { description: 'The certificate authority that workloads have to trust.' },
           keys: { description: 'Keys with which workloads prove themselves to the proxy.' },
           'managed-secrets': { description: 'Stored credentials: written once, never read back.' },
+          'managed-secrets:groups': { description: 'Groups of users, as an identity provider knows them.' },
           'managed-secrets:grants': { description: 'Who may use a secret.' },
         },
       },

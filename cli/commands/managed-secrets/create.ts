@@ -2,8 +2,10 @@ import { Flags } from '@oclif/core';
 import { credentialTypes } from '../../../core/credential.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 import { credentialFlags, readCredential, readInput } from '../../credential-intake.ts';
+import { delegationPolicyFlags } from '../../delegation-policy-flags.ts';
 import { usageFailure } from '../../failure.ts';
 import { parseFileArgument, parseJsonText, readTextFile } from '../../file-argument.ts';
+import { givenFields } from '../../given-fields.ts';
 
 export default class ManagedSecretsCreate extends BaseCommand {
   static override summary = 'Store a credential, together with a first grant for it.';
@@ -56,6 +58,7 @@ export default class ManagedSecretsCreate extends BaseCommand {
     label: Flags.string({ description: 'Label of the first grant; otherwise "default".', helpValue: 'L' }),
     'account-identifier': Flags.string({ description: 'The account at the provider, such as acct_1A2b.' }),
     'account-display-name': Flags.string({ description: 'The name of that account.' }),
+    ...delegationPolicyFlags,
     ...appFlags,
   };
 
@@ -66,7 +69,7 @@ export default class ManagedSecretsCreate extends BaseCommand {
     const rules = flags['injection-rule']?.flatMap(readRules);
     const body = {
       ...(await readInput(flags.input)),
-      ...given({
+      ...givenFields({
         name: flags.name,
         description: flags.description,
         template: flags.template,
@@ -77,6 +80,8 @@ export default class ManagedSecretsCreate extends BaseCommand {
         label: flags.label,
         account_identifier: flags['account-identifier'],
         account_display_name: flags['account-display-name'],
+        allow_group_delegation: flags['allow-group-delegation'],
+        max_delegation_ttl_days: flags['max-delegation-ttl-days'],
       }),
       ...(await readCredential(flags, (text) => this.warning(text))),
     };
@@ -88,10 +93,6 @@ export default class ManagedSecretsCreate extends BaseCommand {
       );
     this.printResult(await admin.post(path, body), flags);
   }
-}
-
-function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 function readRules(argument: string): unknown[] {
