@@ -35,7 +35,7 @@ export interface Case {
   readonly figures: readonly [Figure, ...Figure[]];
   /** Pairs: the figure of the first divided by that of the second, round by round. */
   readonly ratios: readonly (readonly [string, string])[];
-  /** A fresh process for every round, for memory: what was freed once would hide what is needed the next time. */
+  /** A fresh process for every round, for memory: what was freed once would hide what is needed the next time. Half as many rounds. */
   readonly restart?: boolean;
   /** Left out of `--quick`. */
   readonly slow?: boolean;

@@ -46,7 +46,8 @@ export async function measureCase(of: {
     await started?.stop();
   };
   try {
-    for (let round = 0; round < effort.rounds; round++) {
+    const rounds = subject.restart === true ? Math.ceil(effort.rounds / 2) : effort.rounds;
+    for (let round = 0; round < rounds; round++) {
       // The order turns from round to round, so that nobody always follows the same one.
       for (let i = 0; i < contenders.length; i++) {
         const contender = contenders[(i + round) % contenders.length]!;

@@ -9,12 +9,15 @@ import { warmUp } from './measure.ts';
 import { cpuSecondsOf } from './processes.ts';
 import type { Upstream } from './upstream.ts';
 
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  readonly children?: readonly number[];
+}
+
 /** What V8 writes: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
 interface CpuProfile {
-  readonly nodes: readonly {
-    readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
-  }[];
+  readonly nodes: readonly ProfileNode[];
   /** Microseconds on the monotonic clock, which this process reads too. */
   readonly startTime: number;
   readonly samples: readonly number[];
@@ -69,19 +72,21 @@ export async function profile(of: {
     `The profiles are in ${relative(root, profileDirectory)}.`,
   ];
   for (const file of readdirSync(profileDirectory).filter((name) => name.endsWith('.cpuprofile'))) {
-    const text = readFileSync(join(profileDirectory, file), 'utf8');
-    const self = selfTimes(JSON.parse(text) as CpuProfile, { from, to });
+    const read = JSON.parse(readFileSync(join(profileDirectory, file), 'utf8')) as CpuProfile;
+    const window = { from, to };
+    const self = selfTimes(read, window, (node) => nameOf(node.callFrame));
     const busy = [...self].reduce((sum, [name, us]) => (name === '(idle)' ? sum : sum + us), 0);
     lines.push('', `## ${file}`, '', '| µs / request | share | function |', '|--:|--:|---|');
     const ranked = [...self].filter(([name]) => name !== '(idle)').sort(([, a], [, b]) => b - a);
     for (const [name, us] of ranked.slice(0, shownFunctions))
       lines.push(`| ${(us / result.requests).toFixed(2)} | ${((us / busy) * 100).toFixed(1)} % | ${name} |`);
     lines.push(`| ${(busy / result.requests).toFixed(2)} | 100 % | all but idle |`);
-    const parts = new Map<string, number>();
-    for (const [name, us] of self) if (name !== '(idle)') parts.set(partOf(name), (parts.get(partOf(name)) ?? 0) + us);
-    lines.push('', '| µs / request | share | part |', '|--:|--:|---|');
-    for (const [part, us] of [...parts].sort(([, a], [, b]) => b - a).filter(([, one]) => one > busy / 1_000))
-      lines.push(`| ${(us / result.requests).toFixed(2)} | ${((us / busy) * 100).toFixed(1)} % | ${part} |`);
+    const owners = selfTimes(read, window, ownerOf(read));
+    lines.push('', 'By file of ours or package, with what Node and native code did for it:', '');
+    lines.push('| µs / request | share | owner |', '|--:|--:|---|');
+    for (const [owner, us] of [...owners].sort(([, x], [, y]) => y - x).filter(([name]) => name !== '(idle)'))
+      if (us > busy / 500)
+        lines.push(`| ${(us / result.requests).toFixed(2)} | ${((us / busy) * 100).toFixed(1)} % | ${owner} |`);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -90,36 +95,54 @@ function monotonicUs(): number {
   return Number(process.hrtime.bigint() / 1_000n);
 }
 
-/** Microseconds by function. */
+/** Microseconds by what `label` makes of the function that was running. */
 function selfTimes(
   { nodes, samples, timeDeltas, startTime }: CpuProfile,
   window: { readonly from: number; readonly to: number },
+  label: (node: ProfileNode) => string,
 ): Map<string, number> {
-  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const labels = new Map(nodes.map((node) => [node.id, label(node)]));
   const self = new Map<string, number>();
   let at = startTime;
   for (let i = 0; i < samples.length; i++) {
     at += timeDeltas[i]!;
     if (at < window.from || at > window.to) continue;
-    const name = names.get(samples[i]!)!;
+    const name = labels.get(samples[i]!)!;
     // A delta stands before its sample: the time until the next one was spent where this one was taken.
     self.set(name, (self.get(name) ?? 0) + (timeDeltas[i + 1] ?? 0));
   }
   return self;
 }
 
-/** The file of ours, the module of Node, or the package. What has no file is native: a system call, TLS, a hash. */
-function partOf(name: string): string {
-  const [, place] = /^`.*` (.*):\d+$/.exec(name) ?? [];
-  if (place === undefined) return `native ${name}`;
-  if (place.startsWith('node:') || place.startsWith('wasm:'))
-    return place.replace(/^wasm:.*/, 'wasm (llhttp of undici)');
-  return /^(?:core|vault|certs|proxy|admin|telemetry|serve|cli)\//.test(place) ? place : place.split('/')[0]!;
+/** The nearest caller that is a file of ours or a package. */
+function ownerOf({ nodes }: CpuProfile): (node: ProfileNode) => string {
+  const parents = new Map<number, ProfileNode>();
+  for (const node of nodes) for (const child of node.children ?? []) parents.set(child, node);
+  return (node) => {
+    let below = node;
+    for (let at: ProfileNode | undefined = node; at !== undefined; at = parents.get(at.id)) {
+      const place = placeOf(at.callFrame);
+      if (place !== null && !/^(?:node|wasm|evalmachine):?/.test(place))
+        return /^(?:core|vault|certs|proxy|admin|telemetry|serve|cli)\//.test(place)
+          ? place
+          : (/^(?:@[^/]+\/)?[^/]+/.exec(place)?.[0] ?? place);
+      if (at.callFrame.functionName !== '(root)') below = at;
+    }
+    const place = placeOf(below.callFrame);
+    return place === null ? below.callFrame.functionName : `${below.callFrame.functionName} ${place}`;
+  };
 }
 
-function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
-  if (url === '') return functionName === '' ? '(anonymous)' : functionName;
+function nameOf(callFrame: ProfileNode['callFrame']): string {
+  const { functionName, lineNumber } = callFrame;
+  const name = functionName === '' ? '(anonymous)' : functionName;
+  const place = placeOf(callFrame);
+  return place === null ? name : `\`${name}\` ${place}:${lineNumber + 1}`;
+}
+
+/** Null for native code. */
+function placeOf({ url }: ProfileNode['callFrame']): string | null {
+  if (url === '') return null;
   const path = url.startsWith('file:') ? relative(root, fileURLToPath(url)) : url;
-  const place = path.replace(/^(?:\.\.\/)*(?:.*node_modules|bench\/build\/alter)\//, '');
-  return `\`${functionName === '' ? '(anonymous)' : functionName}\` ${place}:${lineNumber + 1}`;
+  return path.replace(/^(?:\.\.\/)*(?:.*node_modules|bench\/build\/alter)\//, '');
 }

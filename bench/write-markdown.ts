@@ -14,7 +14,7 @@ export function writeMarkdown(results: Results, cases: readonly Case[], picture:
     `- Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.distribution}, Linux ${machine.kernel}`,
     `- Node ${machine.node} with OpenSSL ${machine.openssl}`,
     `- Load of the machine before the run: ${machine.loadBefore}${machine.loadBefore > 0.5 ? ' (**not quiet**: somebody else was at work)' : ''}`,
-    `- ${effort.rounds} rounds of ${effort.seconds} s for each contender, in turn, after ${effort.warmUpSeconds} s of warm-up (ours: three times as long, because its compiler works on). Figures are medians, with the smallest and the largest round.`,
+    `- ${effort.rounds} rounds of ${effort.seconds} s for each contender, in turn, after ${effort.warmUpSeconds} s of warm-up (ours: three times as long, because its compiler works on); half as many rounds where every one is a fresh process. Figures are medians, with the smallest and the largest round.`,
     '- CPU is user and system time of all processes and threads of the proxy, from /proc. Generator, upstream and proxy share the machine, so requests/s say less than CPU does.',
     '- The upstream answers 200 only where the credential came in and no key of the proxy did; the generator takes only a certificate of the CA that belongs to the contender, a status of 200 and a body of the right size. All else is an error.',
     '',
