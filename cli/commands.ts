@@ -1,18 +1,36 @@
 import type { Command } from '@oclif/core';
+import AgentsCreate from './commands/agents/create.ts';
+import AgentsDeprecate from './commands/agents/deprecate.ts';
+import AgentsKeys from './commands/agents/keys.ts';
+import AgentsList from './commands/agents/list.ts';
+import AgentsRevoke from './commands/agents/revoke.ts';
+import AgentsShow from './commands/agents/show.ts';
+import AgentsUpdate from './commands/agents/update.ts';
 import AppsCreate from './commands/apps/create.ts';
 import AppsList from './commands/apps/list.ts';
 import AppsShow from './commands/apps/show.ts';
 import AuditList from './commands/audit/list.ts';
 import CaBundle from './commands/ca/bundle.ts';
 import CaShow from './commands/ca/show.ts';
+import DelegationsList from './commands/delegations/list.ts';
+import DelegationsRevoke from './commands/delegations/revoke.ts';
+import DelegationsShow from './commands/delegations/show.ts';
 import Env from './commands/env.ts';
 import AppGrantsExplain from './commands/grants/explain.ts';
 import AppGrantsList from './commands/grants/list.ts';
 import AppGrantsShow from './commands/grants/show.ts';
+import IdentityProvidersCreate from './commands/identity-providers/create.ts';
+import IdentityProvidersDelete from './commands/identity-providers/delete.ts';
+import IdentityProvidersList from './commands/identity-providers/list.ts';
+import IdentityProvidersShow from './commands/identity-providers/show.ts';
+import IdentityProvidersUpdate from './commands/identity-providers/update.ts';
 import KeysList from './commands/keys/list.ts';
 import KeysMint from './commands/keys/mint.ts';
+import KeysRename from './commands/keys/rename.ts';
 import KeysRevoke from './commands/keys/revoke.ts';
+import KeysRotate from './commands/keys/rotate.ts';
 import KeysShow from './commands/keys/show.ts';
+import KeysStatistics from './commands/keys/statistics.ts';
 import ManagedSecretsAccess from './commands/managed-secrets/access.ts';
 import ManagedSecretsCreate from './commands/managed-secrets/create.ts';
 import ManagedSecretsDelete from './commands/managed-secrets/delete.ts';
@@ -37,20 +55,38 @@ import Serve from './commands/serve.ts';
 
 /** Every command under its path. A command parses, calls the admin API and prints; what is heavy it imports when it runs. */
 export const commands = {
+  'agents:create': AgentsCreate,
+  'agents:deprecate': AgentsDeprecate,
+  'agents:keys': AgentsKeys,
+  'agents:list': AgentsList,
+  'agents:revoke': AgentsRevoke,
+  'agents:show': AgentsShow,
+  'agents:update': AgentsUpdate,
   'apps:create': AppsCreate,
   'apps:list': AppsList,
   'apps:show': AppsShow,
   'audit:list': AuditList,
   'ca:bundle': CaBundle,
   'ca:show': CaShow,
+  'delegations:list': DelegationsList,
+  'delegations:revoke': DelegationsRevoke,
+  'delegations:show': DelegationsShow,
   env: Env,
   'grants:explain': AppGrantsExplain,
   'grants:list': AppGrantsList,
   'grants:show': AppGrantsShow,
+  'identity-providers:create': IdentityProvidersCreate,
+  'identity-providers:delete': IdentityProvidersDelete,
+  'identity-providers:list': IdentityProvidersList,
+  'identity-providers:show': IdentityProvidersShow,
+  'identity-providers:update': IdentityProvidersUpdate,
   'keys:list': KeysList,
   'keys:mint': KeysMint,
+  'keys:rename': KeysRename,
   'keys:revoke': KeysRevoke,
+  'keys:rotate': KeysRotate,
   'keys:show': KeysShow,
+  'keys:statistics': KeysStatistics,
   'managed-secrets:access': ManagedSecretsAccess,
   'managed-secrets:create': ManagedSecretsCreate,
   'managed-secrets:delete': ManagedSecretsDelete,

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { usageFailure } from './failure.ts';
 import { parseFileArgument, parseJsonObject, readTextFile } from './file-argument.ts';
+import { parseNamedValues } from './named-values.ts';
 import type { JsonObject } from './present.ts';
 import { askHidden, readAll, readLine } from './prompt.ts';
 
@@ -46,7 +47,8 @@ export async function readCredential(given: CredentialInput, warn: (warning: str
   if (given['credential-value'] === '-' && given.input === '-')
     throw usageFailure('--credential-value and --input cannot both read standard input.');
   const file = given.credentials === undefined ? null : readCredentialsFile(given.credentials);
-  const fields = parseFields(given['credential-field'] ?? []);
+  const named = given['credential-field'] ?? [];
+  const fields = named.length === 0 ? null : parseNamedValues(named, '--credential-field');
   const isInline = given['credential-value'] !== undefined && !/^(?:-$|@)/.test(given['credential-value']);
   if (isInline || fields !== null)
     warn(
@@ -99,18 +101,4 @@ function readCredentialsFile(given: string): JsonObject {
   const wrong = Object.entries(object).find(([, value]) => typeof value !== 'string');
   if (wrong !== undefined) throw usageFailure(`${input}: the field "${wrong[0].slice(0, 64)}" is not a string.`);
   return object;
-}
-
-function parseFields(given: readonly string[]): Record<string, string> | null {
-  if (given.length === 0) return null;
-  const fields: Record<string, string> = {};
-  for (const text of given) {
-    const equals = text.indexOf('=');
-    // The text is not quoted: without an = it may be a credential.
-    if (equals < 1) throw usageFailure('--credential-field takes NAME=VALUE.');
-    const name = text.slice(0, equals);
-    if (Object.hasOwn(fields, name)) throw usageFailure(`--credential-field: "${name}" is given twice.`);
-    Object.defineProperty(fields, name, { value: text.slice(equals + 1), enumerable: true });
-  }
-  return fields;
 }

@@ -73,6 +73,9 @@ function loadOptions() {
         topicSeparator: ' ' as const,
         topics: {
           apps: { description: 'Apps: each owns its secrets, grants and keys.' },
+          agents: { description: 'What works by itself, with keys and grants of its own.' },
+          delegations: { description: 'What users lent to agents.' },
+          'identity-providers': { description: 'Who says which user a request is for.' },
           grants: { description: 'All grants of the app, and why a request would be refused.' },
           policy: { description: 'Rules that restrict a use: of the app, a secret, an agent or a grant.' },
           audit: { description: 'The record of what was done and decided.' },

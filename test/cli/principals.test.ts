@@ -141,3 +141,94 @@ describe('managed-secrets set-delegation-policy', () => {
     });
   });
 });
+
+describe('agents', () => {
+  it('are created, listed, shown, changed, given keys, deprecated and revoked', async () => {
+    const created = await read('agents', 'create', '--name', 'mailer', '--type', 'service', '--metadata', 'team=mail');
+    expect(created).toMatchObject({ name: 'mailer', type: 'service', status: 'active', metadata: { team: 'mail' } });
+    const named = ['--display-name', 'The mailer', '--metadata', 'a=1', '--metadata', 'b=x=y'];
+    const changed = await read('agents', 'update', 'mailer', ...named);
+    expect(changed).toMatchObject({ display_name: 'The mailer', metadata: { a: '1', b: 'x=y' } });
+    expect(await read('agents', 'show', created.id)).toEqual(changed);
+    expect((await run(['agents', 'list', '--status', 'active'])).stdout).toMatch(/mailer +The mailer +service +active/);
+    const mint = ['keys', 'mint', '--name', 'mailer-1', '--scopes', 'proxy:execute', '--key-type', 'agent'];
+    const key = await read(...mint, '--agent-id', 'mailer');
+    expect(key).toMatchObject({ key_type: 'agent', agent_id: created.id, key: expect.stringMatching(/^alter_ak_/) });
+    expect((await run(['agents', 'keys', 'mailer'])).stdout).toContain(key.id);
+    expect(await run(mint)).toMatchObject({ code: 2, stderr: expect.stringContaining('--agent-id') });
+
+    expect(await run(['agents', 'deprecate', 'mailer'])).toMatchObject({ code: 2 });
+    expect(await read('agents', 'deprecate', 'mailer', '--yes')).toMatchObject({ status: 'deprecated' });
+    expect(await run([...mint, '--agent-id', 'mailer'])).toMatchObject({ code: 5 });
+    expect(await run(['agents', 'revoke', created.id])).toMatchObject({ code: 2 });
+    expect(await run(['agents', 'revoke', created.id, '--confirm', 'crawler'])).toMatchObject({ code: 5 });
+    expect(await read('agents', 'revoke', created.id, '--confirm', 'mailer')).toMatchObject({ status: 'revoked' });
+  });
+
+  it('name the flag that is wrong', async () => {
+    for (const [words, message] of [
+      [['create'], '--name is missing'],
+      [['create', '--name', 'Not a name'], '--name must be'],
+      [['create', '--name', 'x', '--metadata', 'y'], '--metadata takes NAME=VALUE'],
+      [['update', 'crawler'], 'nothing to change'],
+    ] as const)
+      expect(await run(['agents', ...words])).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+    expect(await run(['agents', 'show', 'nobody'])).toMatchObject({ code: 4 });
+  });
+});
+
+describe('identity-providers', () => {
+  it('are created, listed, shown, changed and deleted', async () => {
+    const create = ['identity-providers', 'create', '--name', 'Entra', '--issuer', 'https://login.example.com'];
+    const more = ['--audience', 'egress', '--jwks-url', 'https://login.example.com/keys', '--groups-claim', 'roles'];
+    const created = await read(...create, ...more, '--algorithms', 'ES256,EdDSA');
+    expect(created).toMatchObject({ claims: { user: 'sub', groups: 'roles' }, algorithms: ['ES256', 'EdDSA'] });
+    const { id } = created;
+    const changed = await read('identity-providers', 'update', id, '--audience', 'other', '--user-claim', 'oid');
+    expect(changed).toMatchObject({ audience: 'other', claims: { user: 'oid', groups: 'roles' } });
+    expect(await read('identity-providers', 'show', id)).toEqual(changed);
+    expect((await run(['identity-providers', 'list'])).stdout).toMatch(/Entra +https:\/\/login\.example\.com +other/);
+    expect(await run(['identity-providers', 'delete', id, '--confirm', 'Okta'])).toMatchObject({ code: 5 });
+    expect(await run(['identity-providers', 'delete', id, '--confirm', 'Entra'])).toMatchObject({ code: 0 });
+    expect(await run(['identity-providers', 'show', id])).toMatchObject({ code: 4 });
+  });
+
+  it('keep their claims once they have users, and name the flag that is missing', async () => {
+    const locked = await run(['identity-providers', 'update', idpId, '--user-claim', 'oid']);
+    expect(locked).toMatchObject({ code: 5, stderr: expect.stringContaining('users of this identity provider') });
+    expect(await run(['identity-providers', 'create', '--name', 'x'])).toMatchObject({
+      ...{ code: 2, stderr: expect.stringContaining('--issuer is missing') },
+    });
+  });
+
+  it('are deleted by their id with a token that may do nothing else', async () => {
+    const { id } = await post('/identity-providers', {
+      ...{ name: 'Old', issuer: 'https://old.example.com', audience: 'api', jwks_url: 'https://old.example.com/keys' },
+    });
+    const token = await rig.issuePat(['dashboard_identity_providers:delete']);
+    const env = { ALTER_ADMIN_URL: rig.url, ALTER_PAT: token.plaintext, ALTER_APP_ID: rig.app.id };
+    expect(await alter(['identity-providers', 'delete', id, '--confirm', id], { env })).toMatchObject({ code: 0 });
+  });
+});
+
+describe('delegations', () => {
+  it('are listed by agent, user and grant, shown, and revoked', async () => {
+    const agentId = (await read('agents', 'create', '--name', 'helper')).id;
+    const sourceGrantId = (await grant('--principal-type', 'user', '--app-user-id', userId, '--label', 'lent'))
+      .grant_id;
+    const app = await rig.vault.app(rig.app.id);
+    const { value } = await app.delegations.create({ agentId, sourceGrantId, userId, expiresAt: rig.clock() + 60_000 });
+    for (const filter of [
+      ['--agent', 'helper'],
+      ['--user', userId],
+      ['--grant', sourceGrantId],
+    ])
+      expect((await run(['delegations', 'list', ...filter])).stdout).toContain(value.id);
+    expect(await run(['delegations', 'list', '--agent', 'helper', '--user', userId])).toMatchObject({ code: 2 });
+    expect(await read('delegations', 'show', value.id)).toMatchObject({ user_id: userId, status: 'active' });
+    expect(await run(['delegations', 'revoke', value.id])).toMatchObject({ code: 2 });
+    expect(await read('delegations', 'revoke', value.id, '--yes')).toMatchObject({ status: 'revoked' });
+    expect((await read('managed-secrets', 'access', 'stripe')).counts.delegation).toBe(0);
+    expect(await run(['delegations', 'show', agentId])).toMatchObject({ code: 4 });
+  });
+});

@@ -14,6 +14,10 @@ export default class KeysMint extends BaseCommand {
       command: 'alter keys mint --name batch --scopes proxy:execute --cidr 10.2.0.0/16 --expires-in 30d',
     },
     {
+      description: 'For an agent',
+      command: 'alter keys mint --key-type agent --agent-id crawler --name crawler-1 --scopes proxy:execute',
+    },
+    {
       description: 'Straight into a file',
       command: 'alter keys mint --name ci --scopes proxy:execute --output jsonl --fields key',
     },
@@ -24,7 +28,11 @@ export default class KeysMint extends BaseCommand {
       description: 'What it may do, joined by commas. Workloads need proxy:execute.',
       helpValue: 'a,b',
     }),
-    'key-type': Flags.option({ options: ['runtime'] as const, description: 'Kind of key.' })(),
+    'key-type': Flags.option({
+      options: ['runtime', 'agent'] as const,
+      description: 'Kind of key; otherwise runtime.',
+    })(),
+    'agent-id': Flags.string({ description: 'The agent by id or name, of an agent key.', helpValue: 'UUID' }),
     cidr: Flags.string({
       description: 'Networks that it may be used from, joined by commas; otherwise any.',
       helpValue: 'CIDR,…',
@@ -57,6 +65,7 @@ export default class KeysMint extends BaseCommand {
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.scopes === undefined ? {} : { scopes: splitList([flags.scopes], '--scopes') }),
       ...(flags['key-type'] === undefined ? {} : { key_type: flags['key-type'] }),
+      ...(flags['agent-id'] === undefined ? {} : { agent_id: flags['agent-id'] }),
       ...(flags.cidr === undefined ? {} : { cidr: splitList(flags.cidr, '--cidr') }),
       ...(flags['rate-limit-rpm'] === undefined ? {} : { rate_limit_rpm: flags['rate-limit-rpm'] }),
       ...(flags['expires-in'] === undefined ? {} : { expires_in: flags['expires-in'] }),

@@ -1,9 +1,9 @@
 import { Args, Flags } from '@oclif/core';
 import { isId } from '../../../core/id.ts';
-import { type AdminClient, pathPart } from '../../admin-client.ts';
+import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 import { confirmByName } from '../../confirm.ts';
-import { exitCodes, Failure } from '../../failure.ts';
+import { findName } from '../../find-name.ts';
 
 export default class ManagedSecretsDelete extends BaseCommand {
   static override summary = 'Delete a secret for good, with its value and its grants.';
@@ -23,24 +23,15 @@ export default class ManagedSecretsDelete extends BaseCommand {
     const { args, flags } = await this.parse(ManagedSecretsDelete);
     const admin = this.openAdmin(flags);
     const path = `${this.appPath(flags)}/managed-secrets/${pathPart(args.secret, '<secret>')}`;
+    const { secret } = args;
+    const asked = { path, field: 'slug', called: secret, isConfirmed: flags.confirm !== undefined } as const;
+    const name = isId(secret) ? await findName(admin, asked) : secret;
     await confirmByName({
       act: `This deletes the secret ${args.secret}, its value and its grants for good. Whatever uses it is refused from now on.`,
-      name: await findSlug(admin, path, args.secret, flags.confirm !== undefined),
+      name,
       given: flags.confirm ?? null,
     });
     await admin.delete(path);
     this.note(`Deleted ${args.secret}.`);
-  }
-}
-
-/** A token that may only delete can't look the slug up: with `--confirm` it does not have to. */
-async function findSlug(admin: AdminClient, path: string, secret: string, isConfirmed: boolean): Promise<string> {
-  if (!isId(secret)) return secret;
-  try {
-    const { slug } = await admin.get(path);
-    return typeof slug === 'string' ? slug : secret;
-  } catch (error) {
-    if (isConfirmed && error instanceof Failure && error.exit === exitCodes.forbidden) return secret;
-    throw error;
   }
 }
