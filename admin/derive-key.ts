@@ -45,6 +45,7 @@ export async function deriveKey(
     keyType: 'derived',
     agentId: null,
     parentId: parent.id,
+    rotatedFrom: null,
     name: body.name,
     scopes: [...new Set(body.scopes)],
     cidr: [...new Set(body.cidr)],
@@ -52,6 +53,7 @@ export async function deriveKey(
     expiresAt: parent.expiresAt === null ? wanted : Math.min(wanted, parent.expiresAt),
     digest: token.digest.toString('hex'),
     createdAt: now,
+    rotatedAt: null,
     revokedAt: null,
   };
   const minted = await changes.before(keyEvent('key.minted', key), () => app.keys.create(key));

@@ -1,10 +1,14 @@
-import type { Problem } from '../core/errors.ts';
-import { type KeyStatus, keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
-import type { KeyRepository } from '../vault/key-repository.ts';
-import type { Versioned } from '../vault/record.ts';
+import { AlterError, type Problem } from '../core/errors.ts';
+import { keyStatus, maxWorkingKeys, type RuntimeKey } from '../core/runtime-key.ts';
+import type { PageQuery, Versioned } from '../vault/record.ts';
+import type { AppVault } from '../vault/vault.ts';
+import { countKeys } from './count-keys.ts';
 import { requireRevision } from './etag.ts';
+import { listMatching } from './list-matching.ts';
 import { checkNewKey, keyEvent, mintKey } from './mint-key.ts';
+import type { ChangeRecorder } from './record-change.ts';
 import { representKey, representPage } from './representation.ts';
+import { rotateKey } from './rotate-key.ts';
 import { appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
 
@@ -26,7 +30,11 @@ export const keyRoutes: readonly Route[] = [
       const { items, total } =
         status === undefined
           ? await app.keys.list({ limit, offset })
-          : await listWithStatus(app.keys, { limit, offset, status, now });
+          : await listMatching(
+              (page) => app.keys.list(page),
+              (key) => keyStatus(key, now) === status, // depends on the time, so that it is no index of the store
+              { limit, offset },
+            );
       const shown = items.map(({ value }) => representKey(value, now));
       return { body: representPage(shown, { total, limit, offset }) };
     },
@@ -45,6 +53,16 @@ export const keyRoutes: readonly Route[] = [
       const agent = body.agent_id === undefined ? null : (await app.agents.get(body.agent_id)).value;
       return mintKey(body, { app, changes, now, agent });
     },
+  }),
+  appRoute({
+    method: 'GET',
+    path: `${collection}/statistics`,
+    operationId: 'getKeyStatistics',
+    summary: 'How many keys the app has and may have; derived keys are not counted',
+    scope: 'dashboard_keys:read',
+    status: 200,
+    response: responses.keyStatistics,
+    answer: async ({ app, now }) => ({ body: { ...(await countKeys(app.keys, now)), max_allowed: maxWorkingKeys } }),
   }),
   appRoute({
     method: 'GET',
@@ -78,21 +96,68 @@ export const keyRoutes: readonly Route[] = [
   }),
   appRoute({
     method: 'POST',
+    path: `${item}/rotate`,
+    operationId: 'rotateKey',
+    summary:
+      'Mint a key in the place of another, which works until it is revoked; the answer holds the plaintext, this once',
+    scope: 'dashboard_keys:write',
+    body: requests.rotateKey,
+    conditional: true,
+    status: 201,
+    response: responses.mintedKey,
+    async answer({ app, changes, params, now, expectedRevision, readBody }) {
+      const current = await app.keys.get(keyIdOf(params.key!));
+      const { scopes } = readBody();
+      requireRevision(current, expectedRevision);
+      return rotateKey(current, { app, changes, now, scopes, expectedRevision });
+    },
+  }),
+  appRoute({
+    method: 'POST',
     path: `${item}/revoke`,
     operationId: 'revokeKey',
-    summary: 'Revoke a runtime key for good',
+    summary: 'Revoke a runtime key for good, with those that were derived from it',
     scope: 'dashboard_keys:admin',
+    body: requests.revokeKey,
     status: 200,
     response: responses.key,
-    async answer({ app, changes, params, now }) {
+    async answer({ app, changes, params, now, readBody }) {
       const current = await app.keys.get(keyIdOf(params.key!));
+      const { force } = readBody();
+      if (!force) await requireAnother(current.value, app, now);
       const revoked = await changes.before(keyEvent('key.revoked', current.value), () =>
         app.keys.revoke(current.value.id),
       );
+      await revokeDerived(current.value, app, changes);
       return answerKey(revoked, now);
     },
   }),
 ];
+
+/** An agent without a key stands still. Throws `conflict` where this is the only one that is active. */
+async function requireAnother(key: RuntimeKey, app: AppVault, now: number): Promise<void> {
+  if (key.agentId === null || keyStatus(key, now) !== 'active') return;
+  const { value: agent } = await app.agents.get(key.agentId);
+  if (agent.status === 'revoked') return;
+  const list = (page: PageQuery) => app.keys.list({ ...page, agentId: agent.id });
+  const isAnother = (other: RuntimeKey) => other.id !== key.id && keyStatus(other, now) === 'active';
+  if ((await listMatching(list, isAnother, { limit: 1, offset: 0 })).total > 0) return;
+  throw new AlterError('conflict', {
+    detail: `This is the only active key of the agent ${agent.name}, which would stand still without it.`,
+    hint: 'Mint or rotate its key first, or force the revocation.',
+  });
+}
+
+/** The proxy refuses them already, as their parent is revoked; here their records come to say so. */
+async function revokeDerived(parent: RuntimeKey, app: AppVault, changes: ChangeRecorder): Promise<void> {
+  if (parent.keyType !== 'runtime') return;
+  const list = (page: PageQuery) => app.keys.list({ ...page, parentId: parent.id });
+  const { items } = await listMatching(list, (key) => key.revokedAt === null, { limit: Infinity, offset: 0 });
+  for (const { value: key } of items)
+    await changes.before({ ...keyEvent('key.revoked', key), reason: `derived from ${parent.id}` }, () =>
+      app.keys.revoke(key.id),
+    );
+}
 
 /** `alter_rk_` and the id is what lists show and logs hold, so it names the key as well. */
 export function keyIdOf(idOrPrefix: string): string {
@@ -108,24 +173,4 @@ function checkAgentOfKey(body: Partial<ReturnType<typeof requests.mintKey.parse>
   if (isAgents && body.agent_id === undefined) return [{ field: 'agent_id', message: 'is needed for an agent key' }];
   if (!isAgents && body.agent_id !== undefined) return [{ field: 'agent_id', message: 'is for agent keys only' }];
   return [];
-}
-
-const pageSize = 1000;
-
-/** The status depends on the time, so it is no index of the store: all keys of the app are read, a page at a time. */
-async function listWithStatus(
-  keys: KeyRepository,
-  of: { limit: number; offset: number; status: KeyStatus; now: number },
-): Promise<{ items: readonly Versioned<RuntimeKey>[]; total: number }> {
-  const items: Versioned<RuntimeKey>[] = [];
-  let matching = 0;
-  for (let offset = 0; ; offset += pageSize) {
-    const page = await keys.list({ limit: pageSize, offset });
-    for (const key of page.items) {
-      if (keyStatus(key.value, of.now) !== of.status) continue;
-      if (matching >= of.offset && items.length < of.limit) items.push(key);
-      matching += 1;
-    }
-    if (page.items.length === 0 || offset + pageSize >= page.total) return { items, total: matching };
-  }
 }

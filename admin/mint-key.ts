@@ -4,6 +4,7 @@ import { AlterError, type Problem } from '../core/errors.ts';
 import type { RuntimeKey, RuntimeScope } from '../core/runtime-key.ts';
 import { issueToken } from '../core/token.ts';
 import type { AppVault } from '../vault/vault.ts';
+import { requireRoom } from './count-keys.ts';
 import { checkEnd, durationMs, endOf } from './parse-time.ts';
 import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
 import { representKey } from './representation.ts';
@@ -29,6 +30,7 @@ export async function mintKey(
 ): Promise<Answer> {
   const { app, changes, now, agent } = of;
   if (agent !== null) requireActive(agent);
+  await requireRoom(app, now);
   const keyType = agent === null ? 'runtime' : 'agent';
   const token = issueToken(keyType);
   const key: RuntimeKey = {
@@ -37,6 +39,7 @@ export async function mintKey(
     keyType,
     agentId: agent?.id ?? null,
     parentId: null,
+    rotatedFrom: null,
     name: body.name,
     scopes: [...new Set(body.scopes)],
     cidr: [...new Set(body.cidr)],
@@ -44,6 +47,7 @@ export async function mintKey(
     expiresAt: endOfKey(body, now),
     digest: token.digest.toString('hex'),
     createdAt: now,
+    rotatedAt: null,
     revokedAt: null,
   };
   const minted = await changes.before(keyEvent('key.minted', key), () => app.keys.create(key));

@@ -108,6 +108,7 @@ export function representKey(key: RuntimeKey, now: number) {
     rate_limit_rpm: key.rateLimitRpm,
     expires_at: formatTimeOrNull(key.expiresAt),
     status: keyStatus(key, now),
+    rotated_from: key.rotatedFrom,
     created_at: formatTime(key.createdAt),
     revoked_at: formatTimeOrNull(key.revokedAt),
   };

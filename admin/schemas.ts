@@ -4,7 +4,7 @@ import { auditEventNames } from '../core/audit-event.ts';
 import { credentialTypes, maxCredentialBytes } from '../core/credential.ts';
 import { maxDelegationTtlDays, minDelegationTtlDays } from '../core/delegation.ts';
 import { maxInjectionRules } from '../core/injection.ts';
-import { runtimeScopes } from '../core/runtime-key.ts';
+import { keyStatuses, runtimeScopes } from '../core/runtime-key.ts';
 import { maxExternalIdLength } from '../core/user.ts';
 import { policyDocument, policyField } from './policy-schemas.ts';
 
@@ -159,7 +159,11 @@ export const requests = {
     agent_id: line(256).optional().meta({ description: 'Of an agent key: the id or name of its agent' }),
   }),
   renameKey: z.strictObject({ name: line(128) }),
-  listKeys: z.strictObject({ ...paging, status: z.enum(['active', 'expired', 'revoked']).optional() }),
+  rotateKey: z.strictObject({ scopes: mintKeyFields.scopes.optional().meta({ description: 'Absent: as they were' }) }),
+  revokeKey: z.strictObject({
+    force: z.boolean().default(false).meta({ description: 'Also the only active key of an agent' }),
+  }),
+  listKeys: z.strictObject({ ...paging, status: z.enum(keyStatuses).optional() }),
   listAudit: z.strictObject({
     after: z.string().min(1).max(256).optional(),
     limit: paging.limit,
@@ -272,7 +276,8 @@ const keyFields = {
   cidr: z.array(z.string()),
   rate_limit_rpm: z.number().int().nullable(),
   expires_at: time.nullable(),
-  status: z.enum(['active', 'expired', 'revoked']),
+  status: z.enum(keyStatuses),
+  rotated_from: z.string().nullable().meta({ description: 'The key that it takes the place of' }),
   created_at: time,
   revoked_at: time.nullable(),
 };
@@ -333,6 +338,14 @@ export const responses = {
   grants: listOf(grant),
   key,
   keys: listOf(key),
+  keyStatistics: z
+    .strictObject({
+      active: z.number().int(),
+      rotated_in_grace: z.number().int(),
+      total: z.number().int(),
+      max_allowed: z.number().int().meta({ description: 'Of those that are active or in grace' }),
+    })
+    .meta({ id: 'KeyStatistics' }),
   mintedKey: z
     .strictObject({ ...keyFields, key: z.string().meta({ description: 'The plaintext, shown this once' }) })
     .meta({ id: 'MintedKey' }),

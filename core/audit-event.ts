@@ -49,6 +49,7 @@ export const auditEventNames = [
   'grant.revoked',
   'key.minted',
   'key.renamed',
+  'key.rotated',
   'key.revoked',
   'agent.created',
   'agent.updated',

@@ -79,6 +79,8 @@ function imagineCaller(appId: string, agent: Agent | null, now: number): Caller 
     keyType: agent === null ? 'runtime' : 'agent',
     agentId: agent?.id ?? null,
     parentId: null,
+    rotatedFrom: null,
+    rotatedAt: null,
     name: '',
     scopes: ['proxy:execute'],
     cidr: [],

@@ -30,6 +30,8 @@ export interface RuntimeKey {
   readonly agentId: string | null;
   /** The runtime key that a derived key was made from, and lives no longer than; else null. */
   readonly parentId: string | null;
+  /** The key that this one takes the place of; else null. */
+  readonly rotatedFrom: string | null;
   readonly name: string;
   readonly scopes: readonly RuntimeScope[];
   /** CIDRs that the client's address must be in; empty: any. */
@@ -39,15 +41,22 @@ export interface RuntimeKey {
   /** SHA-256 of the whole key, hexadecimal. */
   readonly digest: string;
   readonly createdAt: number;
+  /** When another key took its place; it works on until it is revoked. */
+  readonly rotatedAt: number | null;
   readonly revokedAt: number | null;
 }
 
-export type KeyStatus = 'active' | 'expired' | 'revoked';
+export const keyStatuses = ['active', 'rotated_in_grace', 'expired', 'revoked'] as const;
+export type KeyStatus = (typeof keyStatuses)[number];
 
 export function keyStatus(key: RuntimeKey, now: number): KeyStatus {
   if (key.revokedAt !== null) return 'revoked';
-  return key.expiresAt !== null && now >= key.expiresAt ? 'expired' : 'active';
+  if (key.expiresAt !== null && now >= key.expiresAt) return 'expired';
+  return key.rotatedAt === null ? 'active' : 'rotated_in_grace';
 }
+
+/** Working keys of one app that were minted; derived ones, which end by themselves, are not counted. */
+export const maxWorkingKeys = 1000;
 
 /** What the proxy knows of a caller after it proved its key. `addresses` is the key's CIDR list, parsed; null: any. */
 export interface Caller {

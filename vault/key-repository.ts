@@ -1,9 +1,9 @@
 import { AlterError } from '../core/errors.ts';
-import { type RuntimeKey, runtimeScopes } from '../core/runtime-key.ts';
+import { keyStatus, type RuntimeKey, runtimeScopes } from '../core/runtime-key.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
 import { hexDigest, listOf, oneOf, orNull, text, whole } from './record-shape.ts';
-import { type RecordKind, SealedRecords } from './sealed-records.ts';
+import { type RecordKind, SealedRecords, sealRecord } from './sealed-records.ts';
 import type { Store } from './store.ts';
 
 export const keyKind: RecordKind<RuntimeKey> = {
@@ -14,6 +14,7 @@ export const keyKind: RecordKind<RuntimeKey> = {
     keyType: oneOf(['runtime', 'agent', 'derived']),
     agentId: orNull(text(64)),
     parentId: orNull(text(64)),
+    rotatedFrom: orNull(text(64)),
     name: text(1_024),
     scopes: listOf(oneOf(runtimeScopes), runtimeScopes.length),
     cidr: listOf(text(64), 1_024),
@@ -21,9 +22,10 @@ export const keyKind: RecordKind<RuntimeKey> = {
     expiresAt: orNull(whole),
     digest: hexDigest,
     createdAt: whole,
+    rotatedAt: orNull(whole),
     revokedAt: orNull(whole),
   },
-  absent: { agentId: null, parentId: null },
+  absent: { agentId: null, parentId: null, rotatedFrom: null, rotatedAt: null },
   idOf: (key) => key.id,
   spaceOf: (key) => key.appId,
   tagsOf: (key, keys) => [
@@ -51,6 +53,26 @@ export const keyOwnerKind: RecordKind<KeyOwner> = {
   shape: { keyId: text(64), appId: text(64) },
   idOf: (owner) => owner.keyId,
 };
+
+/** Throws `conflict`. */
+export function requireRotatable(key: RuntimeKey, now: number): void {
+  if (key.keyType === 'derived')
+    throw new AlterError('conflict', {
+      detail: 'A derived key is not rotated: it ends by itself.',
+      hint: 'Derive another one from its parent.',
+    });
+  const status = keyStatus(key, now);
+  if (status === 'rotated_in_grace')
+    throw new AlterError('conflict', {
+      detail: 'The key has been rotated already.',
+      hint: 'Rotate the key that took its place, whose rotated_from is the id of this one.',
+    });
+  if (status !== 'active')
+    throw new AlterError('conflict', {
+      detail: `The key is ${status}, and is not rotated.`,
+      hint: 'Mint another key.',
+    });
+}
 
 export class KeyRepository {
   readonly #records: SealedRecords<RuntimeKey>;
@@ -94,6 +116,24 @@ export class KeyRepository {
       },
       expectedRevision,
     );
+  }
+
+  /**
+   * Stores `next` in the place of the key `next.rotatedFrom`, which works on: both or none of it happen. Throws `not_found`,
+   * and `conflict` where that key is no longer, or has been rotated already.
+   */
+  async rotate(next: RuntimeKey, expectedRevision?: number): Promise<Versioned<RuntimeKey>> {
+    if (next.appId !== this.#keys.space || next.rotatedFrom === null)
+      throw new AlterError('not_found', { detail: 'The key takes the place of none in this app.' });
+    await this.#owners.create({ keyId: next.id, appId: next.appId });
+    const rotate = (key: RuntimeKey): RuntimeKey => {
+      requireRotatable(key, next.createdAt);
+      return { ...key, rotatedAt: next.createdAt };
+    };
+    await this.#records.update(next.rotatedFrom, rotate, expectedRevision, () => [
+      sealRecord(keyKind, this.#keys, next, 0),
+    ]);
+    return { value: next, revision: 1 };
   }
 
   /** Idempotent: a revoked key keeps the time of its first revocation. Throws `not_found`. */

@@ -62,6 +62,8 @@ export async function fillAlter(of: {
       keyType: 'runtime',
       agentId: null,
       parentId: null,
+      rotatedFrom: null,
+      rotatedAt: null,
       name: 'bench',
       scopes: ['proxy:execute'],
       cidr: ['127.0.0.0/8'],

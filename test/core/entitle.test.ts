@@ -55,6 +55,8 @@ const baseKey: RuntimeKey = {
   keyType: 'runtime',
   agentId: null,
   parentId: null,
+  rotatedFrom: null,
+  rotatedAt: null,
   name: 'test',
   scopes: ['proxy:execute'],
   cidr: [],

@@ -47,7 +47,17 @@ function situation(policies: Policies, request: Request = {}) {
   };
   const caller: Caller = {
     key: {
-      ...{ id: 'k1', appId, keyType: 'agent', agentId: 'a1', parentId: null, name: 'k', scopes: ['proxy:execute'] },
+      ...{
+        id: 'k1',
+        appId,
+        keyType: 'agent',
+        agentId: 'a1',
+        parentId: null,
+        rotatedFrom: null,
+        rotatedAt: null,
+        name: 'k',
+        scopes: ['proxy:execute'],
+      },
       ...{ cidr: [], rateLimitRpm: 90, expiresAt: null, digest: '', createdAt: noon, revokedAt: null },
     },
     addresses: null,

@@ -22,6 +22,8 @@ const key: RuntimeKey = {
   keyType: 'runtime',
   agentId: null,
   parentId: null,
+  rotatedFrom: null,
+  rotatedAt: null,
   name: 'test',
   scopes: ['proxy:execute'],
   cidr: [],

@@ -16,8 +16,15 @@ describe('the life of a key and of a grant', () => {
     [{ expiresAt: now - 1, revokedAt: now }, 'revoked'],
     [{ expiresAt: null, revokedAt: now + 1 }, 'revoked'],
   ] as const)('%j: %s', (times, status) => {
-    expect(keyStatus(times as RuntimeKey, now)).toBe(status);
+    expect(keyStatus({ rotatedAt: null, ...times } as RuntimeKey, now)).toBe(status);
     expect(grantStatus(times as Grant, now)).toBe(status);
+  });
+
+  it('goes on in grace after a rotation, until its end or its revocation', () => {
+    const key = { rotatedAt: now - 5, expiresAt: now + 1, revokedAt: null } as RuntimeKey;
+    expect(keyStatus(key, now)).toBe('rotated_in_grace');
+    expect(keyStatus(key, now + 1)).toBe('expired');
+    expect(keyStatus({ ...key, revokedAt: now }, now)).toBe('revoked');
   });
 
   it('has scopes of six resources with three verbs each, and three that stand alone', () => {

@@ -69,6 +69,8 @@ export function newKey(appId: string, over: Partial<RuntimeKey> = {}): RuntimeKe
     keyType: 'runtime',
     agentId: null,
     parentId: null,
+    rotatedFrom: null,
+    rotatedAt: null,
     name: 'backend',
     scopes: ['proxy:execute'],
     cidr: [],

@@ -4,11 +4,20 @@ import { confirmYes } from '../../confirm.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysRevoke extends BaseCommand {
-  static override summary = 'Revoke a key: the proxy refuses it from now on.';
+  static override summary = 'Revoke a key, with those derived from it: the proxy refuses them from now on.';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter keys revoke --key 0Vqk3Xr9TnLm2abc --yes' },
+    {
+      description: 'The last key of an agent, which stands still from then on',
+      command: 'alter keys revoke --key alter_ak_7Hc2Kd93MfQz1xyz --force',
+    },
   ];
-  static override flags = { key: keyFlag(), yes: Flags.boolean({ description: 'Do not ask.' }), ...appFlags };
+  static override flags = {
+    key: keyFlag(),
+    force: Flags.boolean({ description: 'Also if it is the only active key of an agent.' }),
+    yes: Flags.boolean({ description: 'Do not ask.' }),
+    ...appFlags,
+  };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(KeysRevoke);
@@ -18,6 +27,6 @@ export default class KeysRevoke extends BaseCommand {
       act: `This stops every workload that uses the key ${decodeURIComponent(keyPathPart(flags.key))}.`,
       yes: flags.yes,
     });
-    this.printResult(await admin.post(path, {}), flags);
+    this.printResult(await admin.post(path, flags.force ? { force: true } : {}), flags);
   }
 }
