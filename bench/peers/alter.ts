@@ -16,6 +16,8 @@ interface Variant {
   readonly isBlind?: boolean;
   /** Another checkout, with its own dist/ and node_modules/. */
   readonly checkout?: string;
+  /** Not compiled first: Node strips the types as it loads. For tests, which have no time for a build of their own. */
+  readonly isFromSource?: boolean;
 }
 
 const features = 'policies at app, secret and grant, sealed state, a key that is proved';
@@ -37,6 +39,11 @@ export const alterRedisBuffered = contender({
   description: `Redis with appendfsync always, buffered audit, ${features}`,
   store: 'redis',
   audit: 'buffered',
+});
+export const alterFromSource = contender({
+  name: 'alter-from-source',
+  description: `as alter, not compiled first`,
+  isFromSource: true,
 });
 export const tunnel = contender({
   name: 'tunnel',
@@ -67,10 +74,16 @@ function contender(variant: Variant): Contender {
 
 let built: string | undefined;
 
-async function start(variant: Variant, { directory, upstream, profileDirectory }: Surroundings) {
+function findCommand({ checkout, isFromSource }: Variant): string {
+  if (checkout !== undefined) return join(checkout, 'dist/cli/bin.js');
+  if (isFromSource === true) return join(root, 'cli/bin.ts');
   built ??= buildOurs();
+  return built;
+}
+
+async function start(variant: Variant, { directory, upstream, profileDirectory }: Surroundings) {
   const home = variant.checkout ?? root;
-  const bin = variant.checkout === undefined ? built : join(variant.checkout, 'dist/cli/bin.js');
+  const bin = findCommand(variant);
   const redis = variant.store === 'redis' ? await startRedis({ appendonly: true }) : null;
   const rootKey = randomBytes(32);
   mkdirSync(join(directory, '.alter'), { recursive: true });

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { findCases } from '../../bench/cases.ts';
-import { findGeneratorProblem, root } from '../../bench/compile.ts';
+import { findGeneratorProblem } from '../../bench/compile.ts';
 import type { Contender } from '../../bench/contender.ts';
 import { contenders } from '../../bench/contenders.ts';
 import { generate } from '../../bench/generator.ts';
-import { alterOf } from '../../bench/peers/alter.ts';
+import { alterFromSource } from '../../bench/peers/alter.ts';
 import { direct } from '../../bench/peers/direct.ts';
 import { firstLineOf } from '../../bench/processes.ts';
 import { spreadOf, summarize } from '../../bench/summary.ts';
@@ -89,7 +89,7 @@ here(problem === null ? 'the generator' : `the generator (skipped: ${problem})`,
   }
 
   it('counts answers of ours, into which the credential was put, under the CA of ours', async () => {
-    const { result, untrusted } = await tryContender(alterOf(root, 'built'));
+    const { result, untrusted } = await tryContender(alterFromSource);
     expect(result).toMatchObject({ errors: 0, firstError: '', tls: 'TLSv1.3' });
     expect(result.requests).toBeGreaterThan(50);
     expect(result.p99Us).toBeGreaterThanOrEqual(result.p50Us);
