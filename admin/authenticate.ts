@@ -1,4 +1,4 @@
-import type { AccessToken } from '../core/access-token.ts';
+import { type AccessToken, accessTokenStatus } from '../core/access-token.ts';
 import { unmapIpv4 } from '../core/address.ts';
 import { AlterError } from '../core/errors.ts';
 import { evaluateKeyAddress, evaluateKeyLife } from '../core/evaluate.ts';
@@ -82,8 +82,7 @@ async function findAccessToken(
   const found = await of.accessTokens.find(token.id);
   const isSame = digestsEqual(token.digest, found === null ? noDigest : Buffer.from(found.value.digest, 'hex'));
   if (found === null || !isSame) return null;
-  const { revokedAt, expiresAt } = found.value;
-  return revokedAt !== null || (expiresAt !== null && of.clock() >= expiresAt) ? null : found.value;
+  return accessTokenStatus(found.value, of.clock()) === 'active' ? found.value : null;
 }
 
 function sourceOf(ctx: AdminContext): string {

@@ -1,4 +1,4 @@
-import type { AccessToken } from '../core/access-token.ts';
+import { type AccessToken, accessTokenStatus } from '../core/access-token.ts';
 import type { Agent } from '../core/agent.ts';
 import type { App } from '../core/app.ts';
 import { type Delegation, delegationStatus } from '../core/delegation.ts';
@@ -34,14 +34,17 @@ export function representApp(app: App) {
   };
 }
 
-export function representAccessToken(token: AccessToken) {
+export function representAccessToken(token: AccessToken, now: number) {
   return {
     id: token.id,
     name: token.name,
+    token_prefix: tokenPrefix('pat', token.id),
     scopes: token.scopes,
     app_id: token.appId,
     expires_at: formatTimeOrNull(token.expiresAt),
+    status: accessTokenStatus(token, now),
     created_at: formatTime(token.createdAt),
+    revoked_at: formatTimeOrNull(token.revokedAt),
   };
 }
 

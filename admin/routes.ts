@@ -16,6 +16,7 @@ import { type Route, route } from './route.ts';
 
 import { runtimeRoutes } from './runtime.ts';
 import { templateRoutes } from './templates.ts';
+import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
 import { userRoutes } from './users.ts';
 
@@ -23,6 +24,7 @@ import { userRoutes } from './users.ts';
 export const routes: readonly Route[] = [
   ...unscopedRoutes,
   ...templateRoutes,
+  ...tokenRoutes,
   ...appRoutes,
   ...managedSecretRoutes,
   ...grantRoutes,

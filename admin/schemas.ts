@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dashboardScopes } from '../core/access-token.ts';
+import { accessTokenStatuses, dashboardScopes } from '../core/access-token.ts';
 import { auditEventNames } from '../core/audit-event.ts';
 import { credentialTypes, maxCredentialBytes } from '../core/credential.ts';
 import { maxDelegationTtlDays, minDelegationTtlDays } from '../core/delegation.ts';
@@ -164,6 +164,21 @@ export const requests = {
     force: z.boolean().default(false).meta({ description: 'Also the only active key of an agent' }),
   }),
   listKeys: z.strictObject({ ...paging, status: z.enum(keyStatuses).optional() }),
+  listTokens: z.strictObject({ ...paging, status: z.enum(accessTokenStatuses).optional() }),
+  createToken: z.strictObject({
+    name: line(128),
+    scopes: z.array(z.enum(dashboardScopes)).min(1).max(dashboardScopes.length),
+    app_id: line(128)
+      .nullish()
+      .meta({
+        description: 'Id or name of the only app that it may see; null: all. Absent: as the token that creates it',
+      }),
+    expires_in: mintKeyFields.expires_in,
+    expires_at: futureTime.nullish().meta({ description: 'No later than the end of the token that creates it' }),
+  }),
+  revokeToken: z.strictObject({
+    force: z.boolean().default(false).meta({ description: 'Also the token of this very request' }),
+  }),
   listAudit: z.strictObject({
     after: z.string().min(1).max(256).optional(),
     limit: paging.limit,
@@ -315,17 +330,25 @@ const auditEvent = z
   })
   .meta({ id: 'AuditEvent' });
 
+const accessTokenFields = {
+  id: z.string(),
+  name: z.string(),
+  token_prefix: z.string(),
+  scopes: z.array(z.enum(dashboardScopes)),
+  app_id: z.string().nullable().meta({ description: 'The only app that the token may see; null: all' }),
+  expires_at: time.nullable(),
+  status: z.enum(accessTokenStatuses),
+  created_at: time,
+  revoked_at: time.nullable(),
+};
+const accessToken = z.strictObject(accessTokenFields).meta({ id: 'AccessToken' });
+
 export const responses = {
-  accessToken: z
-    .strictObject({
-      id: z.string(),
-      name: z.string(),
-      scopes: z.array(z.enum(dashboardScopes)),
-      app_id: z.string().nullable().meta({ description: 'The only app that the token may see; null: all' }),
-      expires_at: time.nullable(),
-      created_at: time,
-    })
-    .meta({ id: 'AccessToken' }),
+  accessToken,
+  accessTokens: listOf(accessToken),
+  createdAccessToken: z
+    .strictObject({ ...accessTokenFields, token: z.string().meta({ description: 'The plaintext, shown this once' }) })
+    .meta({ id: 'CreatedAccessToken' }),
   app,
   apps: listOf(app),
   secret,

@@ -13,7 +13,7 @@ export const unscopedRoutes: readonly Route[] = [
     scope: 'any-token',
     status: 200,
     response: responses.accessToken,
-    answer: async ({ accessToken }) => ({ body: representAccessToken(accessToken) }),
+    answer: async ({ accessToken, now }) => ({ body: representAccessToken(accessToken, now) }),
   }),
   route({
     method: 'GET',

@@ -52,6 +52,10 @@ import PolicySet from './commands/policy/set.ts';
 import PolicyShow from './commands/policy/show.ts';
 import Run from './commands/run.ts';
 import Serve from './commands/serve.ts';
+import TokensCreate from './commands/tokens/create.ts';
+import TokensList from './commands/tokens/list.ts';
+import TokensRevoke from './commands/tokens/revoke.ts';
+import TokensShow from './commands/tokens/show.ts';
 
 /** Every command under its path. A command parses, calls the admin API and prints; what is heavy it imports when it runs. */
 export const commands = {
@@ -108,4 +112,8 @@ export const commands = {
   'policy:show': PolicyShow,
   run: Run,
   serve: Serve,
+  'tokens:create': TokensCreate,
+  'tokens:list': TokensList,
+  'tokens:revoke': TokensRevoke,
+  'tokens:show': TokensShow,
 } satisfies Record<string, typeof Command>;

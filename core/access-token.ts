@@ -24,6 +24,14 @@ export interface AccessToken {
   readonly revokedAt: number | null;
 }
 
+export const accessTokenStatuses = ['active', 'expired', 'revoked'] as const;
+export type AccessTokenStatus = (typeof accessTokenStatuses)[number];
+
+export function accessTokenStatus(token: AccessToken, now: number): AccessTokenStatus {
+  if (token.revokedAt !== null) return 'revoked';
+  return token.expiresAt !== null && now >= token.expiresAt ? 'expired' : 'active';
+}
+
 const implied: Record<string, readonly string[]> = {
   read: ['read', 'write', 'admin'],
   write: ['write', 'admin'],

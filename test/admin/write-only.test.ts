@@ -53,6 +53,7 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     secret: replies[0]!.json.id,
     grant: replies[0]!.json.grant_id,
     key: key.json.id,
+    token: rig.operator.id,
   };
 
   const agentKey = await rig.send('POST', `${base}/agents/crawler/keys`, {
