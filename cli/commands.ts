@@ -9,7 +9,11 @@ import AgentsUpdate from './commands/agents/update.ts';
 import AppsCreate from './commands/apps/create.ts';
 import AppsList from './commands/apps/list.ts';
 import AppsShow from './commands/apps/show.ts';
+import AuditExport from './commands/audit/export.ts';
 import AuditList from './commands/audit/list.ts';
+import AuditShow from './commands/audit/show.ts';
+import AuditTail from './commands/audit/tail.ts';
+import AuditVerify from './commands/audit/verify.ts';
 import CaBundle from './commands/ca/bundle.ts';
 import CaShow from './commands/ca/show.ts';
 import DelegationsList from './commands/delegations/list.ts';
@@ -69,7 +73,11 @@ export const commands = {
   'apps:create': AppsCreate,
   'apps:list': AppsList,
   'apps:show': AppsShow,
+  'audit:export': AuditExport,
   'audit:list': AuditList,
+  'audit:show': AuditShow,
+  'audit:tail': AuditTail,
+  'audit:verify': AuditVerify,
   'ca:bundle': CaBundle,
   'ca:show': CaShow,
   'delegations:list': DelegationsList,

@@ -1,11 +1,13 @@
 import { type AuditEvent, auditEventNames } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
+import { type ChainBreak, type ChainHead, verifyChain } from './audit-chain.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { SealContext } from './seal.ts';
 import type { Store, StoredAuditEntry } from './store.ts';
 import { asked } from './store-failure.ts';
 
 const entriesPerRead = 200;
+const entriesPerVerification = 1_000;
 
 export type ReadAuditEvent = AuditEvent & { readonly cursor: string };
 
@@ -14,6 +16,24 @@ export interface AuditPage {
   /** The cursor to go on after; null at the end. */
   readonly next: string | null;
 }
+
+/** One link of the chain of a writer; `hash` in hex. */
+export interface KnownLink {
+  readonly writer: string;
+  readonly sequence: number;
+  readonly hash: string;
+}
+
+/** `entries`: how many were found whole, before the break where there is one. `seal`: it does not open. */
+export type AuditVerdict =
+  | { readonly kind: 'intact'; readonly entries: number; readonly chains: readonly KnownLink[] }
+  | {
+      readonly kind: 'broken';
+      readonly entries: number;
+      readonly writer: string;
+      readonly sequence: number;
+      readonly problem: ChainBreak['problem'] | 'seal';
+    };
 
 /** Reads and opens the audit of one space. */
 export class AuditReader {
@@ -58,6 +78,58 @@ export class AuditReader {
     return { events, next: found.length > limit ? (events.at(-1)?.cursor ?? null) : null };
   }
 
+  /**
+   * Walks every chain of the space from its first link, and opens every entry: who has the store but not the keys can
+   * compute the links anew, but seals nothing. `known`: links that once existed; without them, what was cut off at the end
+   * can't be missed.
+   */
+  async verify(known: readonly KnownLink[]): Promise<AuditVerdict> {
+    const { space } = this.#keys;
+    const awaited = new Map(known.map((link) => [linkName(link), link]));
+    let heads: ReadonlyMap<string, ChainHead> = new Map();
+    let count = 0;
+    let after: string | undefined;
+    for (;;) {
+      const limit = entriesPerVerification;
+      const read = { space, order: 'ascending', limit, ...(after === undefined ? {} : { after }) } as const;
+      const entries = await asked(this.#store.readAudit(read));
+      const verdict = verifyChain(entries, { space, from: heads });
+      const intact = verdict.kind === 'intact' ? entries : entries.slice(0, verdict.index ?? 0);
+      for (const entry of intact) {
+        const { writer, sequence } = entry;
+        if (!this.#isOpened(entry)) return { kind: 'broken', entries: count, writer, sequence, problem: 'seal' };
+        const wanted = awaited.get(linkName(entry));
+        if (wanted !== undefined && wanted.hash !== Buffer.from(entry.hash).toString('hex'))
+          return { kind: 'broken', entries: count, writer, sequence, problem: 'hash' };
+        awaited.delete(linkName(entry));
+        count += 1;
+      }
+      if (verdict.kind === 'broken') {
+        const { writer, sequence, problem } = verdict;
+        return { kind: 'broken', entries: count, writer, sequence, problem };
+      }
+      heads = verdict.heads;
+      after = entries.at(-1)?.cursor;
+      if (entries.length < limit) break;
+    }
+    for (const { writer, sequence } of awaited.values())
+      return { kind: 'broken', entries: count, writer, sequence, problem: 'truncated' };
+    const chains = [...heads].map(([writer, head]) => ({
+      ...{ writer, sequence: head.sequence, hash: Buffer.from(head.hash).toString('hex') },
+    }));
+    return { kind: 'intact', entries: count, chains };
+  }
+
+  #isOpened(entry: StoredAuditEntry): boolean {
+    try {
+      this.#open(entry);
+      return true;
+    } catch (error) {
+      if (error instanceof AlterError && error.code === 'state_invalid') return false;
+      throw error;
+    }
+  }
+
   /** The events of one entry in the order of the page; with `behind`, only those that come after that one. */
   #eventsOf(entry: StoredAuditEntry, order: 'ascending' | 'descending', behind: number | null): ReadAuditEvent[] {
     const events = this.#open(entry).map((event, index) => ({ ...event, cursor: `${entry.cursor}.${index}` }));
@@ -90,6 +162,10 @@ function parseCursor(text: string): { readonly entry: string; readonly index: nu
     });
   }
   return { entry: match[1]!, index: Number(match[2]) };
+}
+
+function linkName({ writer, sequence }: { readonly writer: string; readonly sequence: number }): string {
+  return `${writer}/${sequence}`;
 }
 
 /** What an audit entry is bound to when it is sealed. */

@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core';
-import { auditEventNames } from '../../../core/audit-event.ts';
+import { auditFilterFlags } from '../../audit-filter-flags.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class AuditList extends BaseCommand {
@@ -20,20 +20,14 @@ export default class AuditList extends BaseCommand {
       description: 'Newest or oldest first.',
       default: 'desc' as const,
     })(),
-    event: Flags.option({ options: auditEventNames, description: 'Only this event.', helpValue: 'EVENT' })(),
-    host: Flags.string({ description: 'Only requests to this host.' }),
-    decision: Flags.option({ options: ['allow', 'deny'] as const, description: 'Only what was decided so.' })(),
-    code: Flags.string({ description: 'Only what ended with this code, such as host_not_allowed.' }),
-    grant: Flags.string({ description: 'Only what used this grant.', helpValue: 'ID' }),
-    secret: Flags.string({ description: 'Only what concerns this secret.', helpValue: 'ID|SLUG' }),
-    key: Flags.string({ description: 'Only what was done with this key.', helpValue: 'ID' }),
+    ...auditFilterFlags,
     ...appFlags,
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AuditList);
-    const { limit, after, order, event, host, decision, code, grant, secret, key } = flags;
-    const query = { limit, after, order, event, host, decision, code, grant, secret, key };
+    const { limit, after, order, event, host, decision, code, grant, secret, key, agent, user } = flags;
+    const query = { limit, after, order, event, host, decision, code, grant, secret, key, agent, user };
     const page = await this.openAdmin(flags).get(`${this.appPath(flags)}/audit`, query);
     this.printPage(
       page,

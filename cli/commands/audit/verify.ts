@@ -1,0 +1,42 @@
+import { Flags } from '@oclif/core';
+import { appFlags, BaseCommand } from '../../base-command.ts';
+import { exitCodes, Failure, usageFailure } from '../../failure.ts';
+import { parseFileArgument, parseJsonObject, readTextFile } from '../../file-argument.ts';
+
+export default class AuditVerify extends BaseCommand {
+  static override summary = 'Prove that no audit event was changed, removed, added or moved.';
+  static override description =
+    'Walks the chain of every process that wrote, and opens every entry. Events that were cut off at the end can only be missed by who knows that they were there: keep the answer somewhere else, and give it back with --known.';
+  static override examples = [
+    { description: 'Keep the answer', command: 'alter audit verify > verified.json' },
+    {
+      description: 'Everything of that time must still be there',
+      command: 'alter audit verify --known @verified.json',
+    },
+  ];
+  static override flags = {
+    known: Flags.string({ description: 'An earlier answer.', helpValue: '@FILE.json' }),
+    ...appFlags,
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(AuditVerify);
+    const input = '--known';
+    const earlier =
+      flags.known === undefined
+        ? {}
+        : parseJsonObject(readTextFile(parseFileArgument(flags.known, input), input), input);
+    if (flags.known !== undefined && !Array.isArray(earlier.chains))
+      throw usageFailure(`${input}: this is not the answer of an earlier "alter audit verify".`);
+    const isEmpty = !Array.isArray(earlier.chains) || earlier.chains.length === 0;
+    const known = isEmpty ? {} : { known: earlier.chains };
+    const verdict = await this.openAdmin(flags).post(`${this.appPath(flags)}/audit/verify`, known);
+    this.printResult(verdict, flags);
+    if (verdict.intact !== true)
+      throw new Failure({
+        exit: exitCodes.error,
+        code: 'audit_broken',
+        detail: 'The audit is not as it was written.',
+      });
+  }
+}

@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type AdminRig, startAdminRig } from '../admin/admin-rig.ts';
+import { eventually } from '../support/in-parallel.ts';
+import { alter, alterCommand, type Ended } from './alter.ts';
+
+type Json = ReturnType<typeof JSON.parse>;
+
+let rig: AdminRig;
+let directory: string;
+let env: Record<string, string>;
+
+const run = (...words: readonly string[]): Promise<Ended> => alter(['audit', ...words], { env });
+const store = (name: string) =>
+  rig.send('POST', `/v1/apps/${rig.app.id}/managed-secrets`, { body: { name, credential_value: 'v' } });
+
+beforeAll(async () => {
+  rig = await startAdminRig();
+  directory = mkdtempSync(join(tmpdir(), 'alter-cli-audit-'));
+  env = { ALTER_ADMIN_URL: rig.url, ALTER_PAT: rig.operator.plaintext, ALTER_APP_ID: rig.app.id };
+  await store('Stripe');
+  await store('Datadog');
+});
+afterAll(async () => {
+  await rig.close();
+  rmSync(directory, { recursive: true });
+});
+
+describe('audit show', () => {
+  it('shows one event, and tells one that there is not from what is no id', async () => {
+    const [first] = await rig.events();
+    const { cursor: _, ...event } = first!;
+    expect(JSON.parse((await run('show', event.id)).stdout)).toEqual(event);
+    expect(await run('show', rig.app.id)).toMatchObject({ code: 4 });
+    expect(await run('show', 'x')).toMatchObject({ code: 2 });
+  });
+});
+
+describe('audit export', () => {
+  it('writes every event once, the oldest first, as lines of JSON and as csv', async () => {
+    const all = await rig.events();
+    const lines = (await run('export')).stdout.trimEnd().split('\n');
+    expect(lines.map((line): Json => JSON.parse(line).id)).toEqual(all.map(({ id }) => id));
+    const csv = (await run('export', '--format', 'csv')).stdout.trimEnd().split('\r\n');
+    expect(csv[0]).toMatch(/^id,time,event,/);
+    expect(csv.slice(1).map((line) => line.split(',')[0])).toEqual(all.map(({ id }) => id));
+    const some = await run('export', '--secret', 'datadog');
+    expect(some.stdout.trimEnd().split('\n').length).toBeLessThan(all.length);
+    expect(some.stdout).not.toContain('stripe');
+  });
+});
+
+describe('audit tail', () => {
+  it('prints the newest events in order, and with -f those that follow, once', async () => {
+    const all = await rig.events();
+    const last = await run('tail', '-n', '2', '--output', 'jsonl', '--fields', 'id');
+    expect(last.stdout.trimEnd().split('\n')).toEqual(all.slice(-2).map(({ id }) => JSON.stringify({ id })));
+    expect(await run('tail', '--output', 'json')).toMatchObject({ code: 2 });
+
+    const [node, ...words] = alterCommand;
+    const child = spawn(node, [...words, 'audit', 'tail', '-f', '-n', '1'], {
+      env: { PATH: process.env.PATH, ...env },
+    });
+    try {
+      let printed = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        printed += chunk.toString();
+      });
+      await eventually(() => printed.includes('datadog'));
+      await store('Later');
+      await eventually(() => printed.includes('later'));
+      expect(printed.match(/secret\.created .* later/g)).toHaveLength(1);
+    } finally {
+      child.kill();
+    }
+  });
+});
+
+describe('audit verify', () => {
+  const verify = async (...words: readonly string[]): Promise<{ code: number | null; verdict: Json }> => {
+    const { code, stdout } = await run('verify', ...words);
+    return { code, verdict: JSON.parse(stdout) };
+  };
+
+  it('finds the audit intact, and what an earlier answer held and it no longer holds', async () => {
+    const { code, verdict } = await verify();
+    expect([code, verdict.intact, verdict.break]).toEqual([0, true, null]);
+    expect(verdict.chains).toHaveLength(1);
+    const known = join(directory, 'verified.json');
+    writeFileSync(known, JSON.stringify(verdict));
+    expect(await verify('--known', `@${known}`)).toMatchObject({ code: 0 });
+
+    const [chain] = verdict.chains;
+    const later = { ...chain, sequence: chain.sequence + 1 };
+    writeFileSync(known, JSON.stringify({ chains: [later] }));
+    expect(await verify('--known', `@${known}`)).toMatchObject({
+      ...{ code: 1, verdict: { intact: false, break: { sequence: later.sequence, problem: 'truncated' } } },
+    });
+    writeFileSync(known, JSON.stringify({ chains: [{ ...chain, hash: '0'.repeat(64) }] }));
+    expect(await verify('--known', `@${known}`)).toMatchObject({ code: 1, verdict: { break: { problem: 'hash' } } });
+  });
+
+  it('needs the scope of the audit, and an answer of its own', async () => {
+    const token = await rig.issuePat(['dashboard_secrets:read']);
+    const refused = await alter(['audit', 'verify'], { env: { ...env, ALTER_PAT: token.plaintext } });
+    expect(refused).toMatchObject({ code: 7 });
+    expect(await run('verify', '--known', '@/nonexistent')).toMatchObject({ code: 4 });
+    const wrong = join(directory, 'wrong.json');
+    writeFileSync(wrong, JSON.stringify({ chains: [{ writer: 'w', sequence: 1, hash: 'x' }] }));
+    expect(await run('verify', '--known', `@${wrong}`)).toMatchObject({ code: 2 });
+  });
+});
