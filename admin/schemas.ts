@@ -168,11 +168,9 @@ export const requests = {
   createToken: z.strictObject({
     name: line(128),
     scopes: z.array(z.enum(dashboardScopes)).min(1).max(dashboardScopes.length),
-    app_id: line(128)
-      .nullish()
-      .meta({
-        description: 'Id or name of the only app that it may see; null: all. Absent: as the token that creates it',
-      }),
+    app_id: line(128).nullish().meta({
+      description: 'Id or name of the only app that it may see; null: all. Absent: as the token that creates it',
+    }),
     expires_in: mintKeyFields.expires_in,
     expires_at: futureTime.nullish().meta({ description: 'No later than the end of the token that creates it' }),
   }),

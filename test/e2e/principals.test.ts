@@ -257,7 +257,7 @@ describe.each(storeKinds)('principals on %s', (store: StoreKind) => {
         'the key of the agent is revoked',
         'group',
         'key_revoked',
-        (of: Lent) => rig.admin('POST', `/keys/${of.agent.keyId}/revoke`),
+        (of: Lent) => rig.admin('POST', `/keys/${of.agent.keyId}/revoke`, { force: true }),
       ],
       ['the user leaves the group', 'group', 'principal_mismatch', (of: Lent) => see(`lender-${of.name}`, [])],
       [

@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { keyKind } from '../../vault/key-repository.ts';
 import { listOf, objectOf, oneOf, orNull, readShape, type Shape, text, whole } from '../../vault/record-shape.ts';
+import { secretKind } from '../../vault/secret-repository.ts';
 
 interface Thing {
   readonly id: string;
@@ -62,6 +64,22 @@ describe('the strict reading of a record', () => {
     expect(readBefore(JSON.stringify({ ...before, extra: 1 }))).toBeNull();
     expect(readBefore(`{"__proto__":{"note":"x"},${JSON.stringify(before).slice(1)}`)).toBeNull();
     for (const json of ['[]', 'null', '"text"', '7']) expect(readBefore(json)).toBeNull();
+  });
+
+  it('reads secrets from before there were templates, and keys from before they were rotated', () => {
+    const secret = {
+      ...{ id: 's', appId: 'a', slug: 's', name: 'S', description: null, credentialType: 'bearer_token' },
+      ...{ injectionHeader: 'Authorization', injectionFormat: 'Bearer {token}', injectionRules: [], fieldNames: [] },
+      ...{ accountIdentifier: null, accountDisplayName: null, allowedHosts: [], version: 1 },
+      ...{ createdAt: 1, updatedAt: 1, rotatedAt: null },
+    };
+    const key = {
+      ...{ id: 'k', appId: 'a', keyType: 'runtime', name: 'K', scopes: [], cidr: [], rateLimitRpm: null },
+      ...{ expiresAt: null, digest: '0'.repeat(64), createdAt: 1, revokedAt: null },
+    };
+    const bytes = (record: object) => Buffer.from(JSON.stringify(record));
+    expect(readShape(secretKind.shape, bytes(secret), secretKind.absent)).toMatchObject({ ...secret, template: null });
+    expect(readShape(keyKind.shape, bytes(key), keyKind.absent)).toMatchObject({ rotatedFrom: null, rotatedAt: null });
   });
 
   it('refuses __proto__, constructor and prototype as fields, and pollutes nothing', () => {
