@@ -40,8 +40,9 @@ function isLoopback(hostname: string): boolean {
 }
 
 /** Throws with exit code 3 where there is no token or it has not the form of one: another kind of secret is never sent. */
-export function parseAccessToken(text: string | null): string {
-  const hint = 'Set ALTER_PAT to a personal access token (alter_pat_…), for example with `. .alter/operator.env`.';
+export function parseAccessToken(text: string | null, source = 'ALTER_PAT'): string {
+  const hint =
+    'Set ALTER_PAT to a personal access token (alter_pat_…), for example with `. .alter/operator.env`, or keep one with `alter auth login`.';
   if (text === null)
     throw new Failure({
       exit: exitCodes.notSignedIn,
@@ -53,7 +54,7 @@ export function parseAccessToken(text: string | null): string {
     throw new Failure({
       exit: exitCodes.notSignedIn,
       code: 'unauthenticated',
-      detail: 'ALTER_PAT does not hold a personal access token, or it is mistyped.',
+      detail: `${source} does not hold a personal access token, or it is mistyped.`,
       hint,
     });
   return text;

@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { AdminClient, isObject, parseAccessToken, parseAdminUrl, pathPart } from './admin-client.ts';
+import { findLinkedApp } from './app-link.ts';
 import { findVariable } from './environment.ts';
 import { exitCodes, Failure, systemCodeOf, usageFailure } from './failure.ts';
+import { findLogin } from './login-file.ts';
 import {
   type FieldColumn,
   type JsonObject,
@@ -32,7 +34,7 @@ export const outputFlags = {
   }),
 };
 
-/** Of every command that speaks to the admin API. The token comes from ALTER_PAT only, never from a file in a directory. */
+/** Of every command that speaks to the admin API. The token comes from ALTER_PAT or the login of the user, never from the directory that they stand in. */
 export const adminFlags = {
   'admin-url': Flags.string({
     description: `Where the admin API is; otherwise ALTER_ADMIN_URL, otherwise ${defaultAdminUrl}.`,
@@ -50,7 +52,7 @@ export const appFlags = {
   ...outputFlags,
   ...adminFlags,
   app: Flags.string({
-    description: 'The app, by id or name; otherwise ALTER_APP_ID.',
+    description: 'The app, by id or name; otherwise ALTER_APP_ID, otherwise the one that the directory is linked to.',
     helpGroup: 'GLOBAL',
     helpValue: 'APP',
   }),
@@ -113,19 +115,37 @@ export abstract class BaseCommand extends Command {
   }
 
   protected openAdmin(flags: AdminChoice): AdminClient {
-    const url = flags['admin-url'] ?? findVariable('ALTER_ADMIN_URL') ?? defaultAdminUrl;
-    return new AdminClient({
-      url: parseAdminUrl(url, flags['insecure-http'] === true),
-      token: parseAccessToken(findVariable('ALTER_PAT')),
-      timeoutMs: adminTimeoutMs,
-    });
+    const own = findVariable('ALTER_PAT');
+    if (own !== null) return this.openAdminWith(flags, parseAccessToken(own)).client;
+    const login = findLogin();
+    const asked = flags['admin-url'] ?? findVariable('ALTER_ADMIN_URL');
+    const isThere = login !== null && (asked === null || normalUrl(asked) === login.adminUrl);
+    if (login !== null && !isThere)
+      throw new Failure({
+        exit: exitCodes.notSignedIn,
+        code: 'unauthenticated',
+        detail: `Not signed in at ${asked}; the login is for ${login.adminUrl}.`,
+        hint: 'Sign in there with `alter auth login`, or set ALTER_PAT.',
+      });
+    const token = parseAccessToken(login?.token ?? null, 'The login');
+    return this.openAdminWith({ ...flags, 'admin-url': login?.adminUrl }, token).client;
+  }
+
+  /** With this token, and not the one of the environment. `url` as it is kept with a login. */
+  protected openAdminWith(flags: AdminChoice, token: string): { readonly client: AdminClient; readonly url: string } {
+    const text = flags['admin-url'] ?? findVariable('ALTER_ADMIN_URL') ?? defaultAdminUrl;
+    const url = parseAdminUrl(text, flags['insecure-http'] === true);
+    return { client: new AdminClient({ url, token, timeoutMs: adminTimeoutMs }), url: normalUrl(text) };
   }
 
   /** `/v1/apps/{app}`. Throws a usage failure where no app is chosen. */
   protected appPath(flags: AppChoice): string {
-    const app = flags.app ?? findVariable('ALTER_APP_ID');
+    const app = flags.app ?? findVariable('ALTER_APP_ID') ?? findLinkedApp(process.cwd());
     if (app === null)
-      throw usageFailure('--app is missing: no app is chosen.', 'Name it with --app, or set ALTER_APP_ID.');
+      throw usageFailure(
+        '--app is missing: no app is chosen.',
+        'Name it with --app, set ALTER_APP_ID, or link the directory with `alter link APP`.',
+      );
     return `/v1/apps/${pathPart(app, flags.app === undefined ? 'ALTER_APP_ID' : '--app')}`;
   }
 
@@ -181,6 +201,10 @@ export abstract class BaseCommand extends Command {
     if (hasMore === true && typeof offset === 'number' && typeof total === 'number')
       this.note(`${items.length} of ${total} ${of.noun}; the next ones with --offset ${offset + items.length}`);
   }
+}
+
+function normalUrl(text: string): string {
+  return URL.canParse(text) ? new URL(text).href : text;
 }
 
 function presentation(flags: OutputChoice, format: 'table' | 'json'): Presentation {

@@ -14,6 +14,9 @@ import AuditList from './commands/audit/list.ts';
 import AuditShow from './commands/audit/show.ts';
 import AuditTail from './commands/audit/tail.ts';
 import AuditVerify from './commands/audit/verify.ts';
+import AuthLogin from './commands/auth/login.ts';
+import AuthLogout from './commands/auth/logout.ts';
+import AuthStatus from './commands/auth/status.ts';
 import CaBundle from './commands/ca/bundle.ts';
 import CaShow from './commands/ca/show.ts';
 import DelegationsList from './commands/delegations/list.ts';
@@ -35,6 +38,7 @@ import KeysRevoke from './commands/keys/revoke.ts';
 import KeysRotate from './commands/keys/rotate.ts';
 import KeysShow from './commands/keys/show.ts';
 import KeysStatistics from './commands/keys/statistics.ts';
+import Link from './commands/link.ts';
 import ManagedSecretsAccess from './commands/managed-secrets/access.ts';
 import ManagedSecretsCreate from './commands/managed-secrets/create.ts';
 import ManagedSecretsDelete from './commands/managed-secrets/delete.ts';
@@ -78,6 +82,9 @@ export const commands = {
   'audit:show': AuditShow,
   'audit:tail': AuditTail,
   'audit:verify': AuditVerify,
+  'auth:login': AuthLogin,
+  'auth:logout': AuthLogout,
+  'auth:status': AuthStatus,
   'ca:bundle': CaBundle,
   'ca:show': CaShow,
   'delegations:list': DelegationsList,
@@ -99,6 +106,7 @@ export const commands = {
   'keys:rotate': KeysRotate,
   'keys:show': KeysShow,
   'keys:statistics': KeysStatistics,
+  link: Link,
   'managed-secrets:access': ManagedSecretsAccess,
   'managed-secrets:create': ManagedSecretsCreate,
   'managed-secrets:delete': ManagedSecretsDelete,

@@ -79,6 +79,7 @@ function loadOptions() {
           grants: { description: 'All grants of the app, and why a request would be refused.' },
           policy: { description: 'Rules that restrict a use: of the app, a secret, an agent or a grant.' },
           audit: { description: 'The record of what was done and decided.' },
+          auth: { description: 'The login of this user at the admin service.' },
           ca: { description: 'The certificate authority that workloads have to trust.' },
           keys: { description: 'Keys with which workloads prove themselves to the proxy.' },
           'managed-secrets': { description: 'Stored credentials: written once, never read back.' },

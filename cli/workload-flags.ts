@@ -8,6 +8,7 @@ import { adminFlags } from './base-command.ts';
 import { findVariable, getEnvironment } from './environment.ts';
 import { exitCodes, Failure, usageFailure } from './failure.ts';
 import { readTextFile } from './file-argument.ts';
+import { findLogin } from './login-file.ts';
 import { formatTrustBundle, parseAuthorityPem, privateDirectory, storeFile, systemRoots } from './trust-bundle.ts';
 import { workloadVariables } from './workload-environment.ts';
 
@@ -59,10 +60,10 @@ export async function readAuthority(
   if (flags.ca !== undefined) return parseAuthorityPem(readTextFile(flags.ca, '--ca'), flags.ca);
   const file = findVariable('ALTER_CA_FILE');
   if (file !== null) return parseAuthorityPem(readTextFile(file, 'ALTER_CA_FILE'), file);
-  if (findVariable('ALTER_PAT') === null)
+  if (findVariable('ALTER_PAT') === null && findLogin() === null)
     throw usageFailure(
       "--ca is missing: the proxy's CA certificate is not known.",
-      'Give --ca FILE or ALTER_CA_FILE (the service writes it to .alter/ca.pem), or set ALTER_PAT to fetch it.',
+      'Give --ca FILE or ALTER_CA_FILE (the service writes it to .alter/ca.pem), or set ALTER_PAT or sign in to fetch it.',
     );
   const { certificate } = await openAdmin().get('/v1/ca');
   return parseAuthorityPem(typeof certificate === 'string' ? certificate : '', 'The answer of the admin service');
