@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const entry = fileURLToPath(new URL('../../cli/bin.ts', import.meta.url));
+const entry = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
 
 /** Halves the time that each process takes to start. */
 const compileCache = join(tmpdir(), 'alter-test-compile-cache');
@@ -21,7 +21,7 @@ export interface AlterOptions {
   readonly cwd?: string;
 }
 
-/** What is typed to start `alter` from its source with this Node. */
+/** What is typed to start the built `alter` with this Node: from its source it takes three times as long. */
 export const alterCommand = [process.execPath, '--disable-warning=ExperimentalWarning', entry] as const;
 
 /** Runs the real command as a process of its own. */

@@ -35,7 +35,7 @@ describe('a rate of a policy, over three processes', () => {
   const serve = async (role: 'all' | 'proxy', env: Record<string, string>): Promise<string> => {
     const directory = mkdtempSync(join(tmpdir(), 'alter-rates-'));
     directories.push(directory);
-    const child = spawn(process.execPath, [resolve('cli/bin.ts'), 'serve', '--role', role], {
+    const child = spawn(process.execPath, [resolve('dist/cli/bin.js'), 'serve', '--role', role], {
       cwd: directory,
       env: { PATH: '/usr/bin:/bin', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/in-parallel.ts';
 
-const bin = resolve('cli/bin.ts');
+const bin = resolve('dist/cli/bin.js');
 const anyPorts = {
   ALTER_PROXY_LISTEN: '127.0.0.1:0',
   ALTER_ADMIN_LISTEN: '127.0.0.1:0',

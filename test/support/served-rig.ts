@@ -22,7 +22,7 @@ export interface ServedRigOptions {
   readonly openFiles?: number;
 }
 
-const bin = resolve('cli/bin.ts');
+const bin = resolve('dist/cli/bin.js');
 
 /** The product as a process of its own, with a recording upstream `a.test` in the test's process. */
 export class ServedRig {
