@@ -5,6 +5,6 @@ export default {
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest'] },
-  maxWorkers: 2,
+  maxWorkers: 3, // on two cores: a third of the suites waits for timers, processes and servers
   testTimeout: 20_000,
 };
