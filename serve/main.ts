@@ -6,6 +6,7 @@ import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { nodeVersionProblem } from '../core/node-version.ts';
 import { createLog } from '../telemetry/log.ts';
+import { StoreUnavailable } from '../vault/store.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
@@ -163,10 +164,20 @@ function authorityOf({ host, port }: ListenAddress): string {
 }
 
 function report(error: unknown): number {
-  const known = toAlterError(error);
+  const known = toStartError(error);
   const said = known.code === 'internal_error' ? String((error as Error).message) : known.detail;
   process.stderr.write(`Error: ${said}\n`);
   for (const problem of known.problems ?? []) process.stderr.write(`  ${problem.field} ${problem.message}\n`);
   process.stderr.write(`Hint: ${known.hint}\n`);
   return known.code === 'config_invalid' ? 2 : 1;
+}
+
+/** At the start there is no request whose log line could say more, so the hint has to. */
+function toStartError(error: unknown): AlterError {
+  if (!(error instanceof StoreUnavailable)) return toAlterError(error);
+  return new AlterError('state_unavailable', {
+    detail: `The service did not start: ${error.message}.`,
+    hint: 'Check ALTER_STORE_URL, and that the store is running. An embedded store belongs to one process at a time: end the other one, or give this one a store of its own.',
+    cause: error,
+  });
 }

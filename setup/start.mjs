@@ -5,4 +5,13 @@ import { endAs, runNode } from './run-node.mjs';
 
 const node = ensureInstalled();
 ensureBuilt();
-endAs(await runNode(node, [join(root, 'dist', 'cli', 'bin.js'), 'serve', '--with-echo', ...process.argv.slice(2)]));
+// Without the flag SIGUSR1 opens a debugger, which can read every credential.
+endAs(
+  await runNode(node, [
+    '--disable-sigusr1',
+    join(root, 'dist', 'cli', 'bin.js'),
+    'serve',
+    '--with-echo',
+    ...process.argv.slice(2),
+  ]),
+);

@@ -134,6 +134,27 @@ describe('alter serve', () => {
     expect(third.stderr).toContain('ALTER_ROOT_KEY');
   }, 30_000);
 
+  it('says what to do where the store can not be reached, with exit code 1', async () => {
+    const rootKey = Buffer.alloc(32, 1).toString('base64');
+    const served = serve({ ...anyPorts, ALTER_STORE_URL: 'redis://user:hunter2@127.0.0.1:9', ALTER_ROOT_KEY: rootKey });
+    expect(await served.exit).toBe(1);
+    expect(served.stderr).toMatch(
+      /^Error: The service did not start: .*127\.0\.0\.1:9.*\nHint: Check ALTER_STORE_URL/s,
+    );
+    expect(served.stderr).not.toMatch(/request_id|hunter2/);
+  });
+
+  it('opens no debugger on SIGUSR1 where Node is told so, as npm start, the image and the unit tell it', async () => {
+    const served = serve(anyPorts, { node: ['--disable-sigusr1'] });
+    await served.ready();
+    served.child.kill('SIGUSR1');
+    await new Promise((done) => setTimeout(done, 300));
+    served.child.kill('SIGTERM');
+    await served.exit;
+    expect(served.stdout).toContain('Alter Egress is ready.');
+    expect(served.stderr).not.toContain('Debugger listening');
+  }, 30_000);
+
   it('says which listener is taken', async () => {
     const first = serve(anyPorts);
     await first.ready();
