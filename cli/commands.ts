@@ -1,135 +1,204 @@
 import type { Command } from '@oclif/core';
-import AgentsCreate from './commands/agents/create.ts';
-import AgentsDeprecate from './commands/agents/deprecate.ts';
-import AgentsKeys from './commands/agents/keys.ts';
-import AgentsList from './commands/agents/list.ts';
-import AgentsRevoke from './commands/agents/revoke.ts';
-import AgentsShow from './commands/agents/show.ts';
-import AgentsUpdate from './commands/agents/update.ts';
-import AppsCreate from './commands/apps/create.ts';
-import AppsList from './commands/apps/list.ts';
-import AppsShow from './commands/apps/show.ts';
-import AuditExport from './commands/audit/export.ts';
-import AuditList from './commands/audit/list.ts';
-import AuditShow from './commands/audit/show.ts';
-import AuditTail from './commands/audit/tail.ts';
-import AuditVerify from './commands/audit/verify.ts';
-import AuthLogin from './commands/auth/login.ts';
-import AuthLogout from './commands/auth/logout.ts';
-import AuthStatus from './commands/auth/status.ts';
-import CaBundle from './commands/ca/bundle.ts';
-import CaShow from './commands/ca/show.ts';
-import DelegationsList from './commands/delegations/list.ts';
-import DelegationsRevoke from './commands/delegations/revoke.ts';
-import DelegationsShow from './commands/delegations/show.ts';
-import Env from './commands/env.ts';
-import AppGrantsExplain from './commands/grants/explain.ts';
-import AppGrantsList from './commands/grants/list.ts';
-import AppGrantsShow from './commands/grants/show.ts';
-import IdentityProvidersCreate from './commands/identity-providers/create.ts';
-import IdentityProvidersDelete from './commands/identity-providers/delete.ts';
-import IdentityProvidersList from './commands/identity-providers/list.ts';
-import IdentityProvidersShow from './commands/identity-providers/show.ts';
-import IdentityProvidersUpdate from './commands/identity-providers/update.ts';
-import KeysList from './commands/keys/list.ts';
-import KeysMint from './commands/keys/mint.ts';
-import KeysRename from './commands/keys/rename.ts';
-import KeysRevoke from './commands/keys/revoke.ts';
-import KeysRotate from './commands/keys/rotate.ts';
-import KeysShow from './commands/keys/show.ts';
-import KeysStatistics from './commands/keys/statistics.ts';
-import Link from './commands/link.ts';
-import ManagedSecretsAccess from './commands/managed-secrets/access.ts';
-import ManagedSecretsCreate from './commands/managed-secrets/create.ts';
-import ManagedSecretsDelete from './commands/managed-secrets/delete.ts';
-import GrantsCreate from './commands/managed-secrets/grants/create.ts';
-import GrantsList from './commands/managed-secrets/grants/list.ts';
-import GrantsListForAgent from './commands/managed-secrets/grants/list-for-agent.ts';
-import GrantsRevoke from './commands/managed-secrets/grants/revoke.ts';
-import GrantsUpdate from './commands/managed-secrets/grants/update.ts';
-import GroupsList from './commands/managed-secrets/groups/list.ts';
-import GroupsShow from './commands/managed-secrets/groups/show.ts';
-import ManagedSecretsList from './commands/managed-secrets/list.ts';
-import ManagedSecretsRotate from './commands/managed-secrets/rotate.ts';
-import ManagedSecretsSetAllowedHosts from './commands/managed-secrets/set-allowed-hosts.ts';
-import ManagedSecretsSetDelegationPolicy from './commands/managed-secrets/set-delegation-policy.ts';
-import ManagedSecretsShow from './commands/managed-secrets/show.ts';
-import ManagedSecretsTemplates from './commands/managed-secrets/templates.ts';
-import ManagedSecretsUsers from './commands/managed-secrets/users.ts';
-import PolicySet from './commands/policy/set.ts';
-import PolicyShow from './commands/policy/show.ts';
-import Run from './commands/run.ts';
-import Serve from './commands/serve.ts';
-import TokensCreate from './commands/tokens/create.ts';
-import TokensList from './commands/tokens/list.ts';
-import TokensRevoke from './commands/tokens/revoke.ts';
-import TokensShow from './commands/tokens/show.ts';
 
-/** Every command under its path. A command parses, calls the admin API and prints; what is heavy it imports when it runs. */
-export const commands = {
-  'agents:create': AgentsCreate,
-  'agents:deprecate': AgentsDeprecate,
-  'agents:keys': AgentsKeys,
-  'agents:list': AgentsList,
-  'agents:revoke': AgentsRevoke,
-  'agents:show': AgentsShow,
-  'agents:update': AgentsUpdate,
-  'apps:create': AppsCreate,
-  'apps:list': AppsList,
-  'apps:show': AppsShow,
-  'audit:export': AuditExport,
-  'audit:list': AuditList,
-  'audit:show': AuditShow,
-  'audit:tail': AuditTail,
-  'audit:verify': AuditVerify,
-  'auth:login': AuthLogin,
-  'auth:logout': AuthLogout,
-  'auth:status': AuthStatus,
-  'ca:bundle': CaBundle,
-  'ca:show': CaShow,
-  'delegations:list': DelegationsList,
-  'delegations:revoke': DelegationsRevoke,
-  'delegations:show': DelegationsShow,
-  env: Env,
-  'grants:explain': AppGrantsExplain,
-  'grants:list': AppGrantsList,
-  'grants:show': AppGrantsShow,
-  'identity-providers:create': IdentityProvidersCreate,
-  'identity-providers:delete': IdentityProvidersDelete,
-  'identity-providers:list': IdentityProvidersList,
-  'identity-providers:show': IdentityProvidersShow,
-  'identity-providers:update': IdentityProvidersUpdate,
-  'keys:list': KeysList,
-  'keys:mint': KeysMint,
-  'keys:rename': KeysRename,
-  'keys:revoke': KeysRevoke,
-  'keys:rotate': KeysRotate,
-  'keys:show': KeysShow,
-  'keys:statistics': KeysStatistics,
-  link: Link,
-  'managed-secrets:access': ManagedSecretsAccess,
-  'managed-secrets:create': ManagedSecretsCreate,
-  'managed-secrets:delete': ManagedSecretsDelete,
-  'managed-secrets:grants:create': GrantsCreate,
-  'managed-secrets:grants:list': GrantsList,
-  'managed-secrets:grants:list-for-agent': GrantsListForAgent,
-  'managed-secrets:grants:revoke': GrantsRevoke,
-  'managed-secrets:grants:update': GrantsUpdate,
-  'managed-secrets:groups:list': GroupsList,
-  'managed-secrets:groups:show': GroupsShow,
-  'managed-secrets:list': ManagedSecretsList,
-  'managed-secrets:rotate': ManagedSecretsRotate,
-  'managed-secrets:set-allowed-hosts': ManagedSecretsSetAllowedHosts,
-  'managed-secrets:set-delegation-policy': ManagedSecretsSetDelegationPolicy,
-  'managed-secrets:show': ManagedSecretsShow,
-  'managed-secrets:templates': ManagedSecretsTemplates,
-  'managed-secrets:users': ManagedSecretsUsers,
-  'policy:set': PolicySet,
-  'policy:show': PolicyShow,
-  run: Run,
-  serve: Serve,
-  'tokens:create': TokensCreate,
-  'tokens:list': TokensList,
-  'tokens:revoke': TokensRevoke,
-  'tokens:show': TokensShow,
-} satisfies Record<string, typeof Command>;
+type Entry = readonly [summary: string, load: () => Promise<{ readonly default: typeof Command }>];
+
+/**
+ * Every command under its path: what it does, and where it is. This table is all that help and completion of words need, so
+ * that a command line loads its own command and no other.
+ */
+export const commandTable: Readonly<Record<string, Entry>> = {
+  'agents:create': [
+    'Create an agent: something that works by itself, with keys and grants of its own.',
+    () => import('./commands/agents/create.ts'),
+  ],
+  'agents:deprecate': [
+    'Let an agent run out: it keeps working, and gets no new keys or grants.',
+    () => import('./commands/agents/deprecate.ts'),
+  ],
+  'agents:keys': ['List the keys of an agent.', () => import('./commands/agents/keys.ts')],
+  'agents:list': ['List the agents of the app.', () => import('./commands/agents/list.ts')],
+  'agents:revoke': [
+    'Revoke an agent for good, with all its keys and delegations.',
+    () => import('./commands/agents/revoke.ts'),
+  ],
+  'agents:show': ['Show one agent.', () => import('./commands/agents/show.ts')],
+  'agents:update': ['Change the display name or the notes of an agent.', () => import('./commands/agents/update.ts')],
+  'apps:create': ['Create an app.', () => import('./commands/apps/create.ts')],
+  'apps:list': ['List the apps.', () => import('./commands/apps/list.ts')],
+  'apps:show': ['Show one app.', () => import('./commands/apps/show.ts')],
+  'audit:export': [
+    'Write the whole audit to standard output, the oldest event first.',
+    () => import('./commands/audit/export.ts'),
+  ],
+  'audit:list': ['List audit events, the newest first.', () => import('./commands/audit/list.ts')],
+  'audit:show': ['Show one audit event, by its id.', () => import('./commands/audit/show.ts')],
+  'audit:tail': [
+    'Print the newest audit events, a line each, and with -f every one that follows.',
+    () => import('./commands/audit/tail.ts'),
+  ],
+  'audit:verify': [
+    'Prove that no audit event was changed, removed, added or moved.',
+    () => import('./commands/audit/verify.ts'),
+  ],
+  'auth:login': [
+    'Sign in: keep a personal access token for the commands that follow.',
+    () => import('./commands/auth/login.ts'),
+  ],
+  'auth:logout': [
+    'Forget the token that "alter auth login" keeps. It stays valid until it is revoked.',
+    () => import('./commands/auth/logout.ts'),
+  ],
+  'auth:status': ['Show which token is used, and what it may do.', () => import('./commands/auth/status.ts')],
+  'ca:bundle': [
+    "Print the system's roots and the proxy's authority as one PEM bundle.",
+    () => import('./commands/ca/bundle.ts'),
+  ],
+  'ca:show': [
+    'Show the certificate of the authority that workloads have to trust.',
+    () => import('./commands/ca/show.ts'),
+  ],
+  'delegations:list': ['List what users lent to agents.', () => import('./commands/delegations/list.ts')],
+  'delegations:revoke': [
+    'Revoke a delegation: the agent can use the secret no longer in the name of the user.',
+    () => import('./commands/delegations/revoke.ts'),
+  ],
+  'delegations:show': ['Show one delegation.', () => import('./commands/delegations/show.ts')],
+  env: ['Print what `alter run` sets, as exports for a shell.', () => import('./commands/env.ts')],
+  'grants:explain': [
+    'Say whether a request with a grant would be let through, and which rule decides.',
+    () => import('./commands/grants/explain.ts'),
+  ],
+  'grants:list': ['List the grants of the app.', () => import('./commands/grants/list.ts')],
+  'grants:show': ['Show one grant.', () => import('./commands/grants/show.ts')],
+  'identity-providers:create': [
+    'Trust the tokens of an identity provider to say who a user is.',
+    () => import('./commands/identity-providers/create.ts'),
+  ],
+  'identity-providers:delete': [
+    'Trust an identity provider no longer.',
+    () => import('./commands/identity-providers/delete.ts'),
+  ],
+  'identity-providers:list': [
+    'List the identity providers that the app trusts.',
+    () => import('./commands/identity-providers/list.ts'),
+  ],
+  'identity-providers:show': ['Show one identity provider.', () => import('./commands/identity-providers/show.ts')],
+  'identity-providers:update': [
+    'Change an identity provider. Its issuer and claims stand fast once it has users.',
+    () => import('./commands/identity-providers/update.ts'),
+  ],
+  'keys:list': ['List the keys of the app.', () => import('./commands/keys/list.ts')],
+  'keys:mint': ['Make a new key and print it, once.', () => import('./commands/keys/mint.ts')],
+  'keys:rename': ['Give a key another name.', () => import('./commands/keys/rename.ts')],
+  'keys:revoke': [
+    'Revoke a key, with those derived from it: the proxy refuses them from now on.',
+    () => import('./commands/keys/revoke.ts'),
+  ],
+  'keys:rotate': [
+    'Make a key in the place of another one and print it, once.',
+    () => import('./commands/keys/rotate.ts'),
+  ],
+  'keys:show': ['Show one key, without its secret part.', () => import('./commands/keys/show.ts')],
+  'keys:statistics': ['Count the keys of the app.', () => import('./commands/keys/statistics.ts')],
+  link: ['Choose the app for this directory and all below it.', () => import('./commands/link.ts')],
+  'managed-secrets:access': [
+    'Show everybody who can reach a secret, and by which grants.',
+    () => import('./commands/managed-secrets/access.ts'),
+  ],
+  'managed-secrets:create': [
+    'Store a credential, together with a first grant for it.',
+    () => import('./commands/managed-secrets/create.ts'),
+  ],
+  'managed-secrets:delete': [
+    'Delete a secret for good, with its value and its grants.',
+    () => import('./commands/managed-secrets/delete.ts'),
+  ],
+  'managed-secrets:grants:create': [
+    'Let a principal use a secret.',
+    () => import('./commands/managed-secrets/grants/create.ts'),
+  ],
+  'managed-secrets:grants:list': [
+    'List the grants of a secret.',
+    () => import('./commands/managed-secrets/grants/list.ts'),
+  ],
+  'managed-secrets:grants:list-for-agent': [
+    'List the grants to an agent, over all secrets.',
+    () => import('./commands/managed-secrets/grants/list-for-agent.ts'),
+  ],
+  'managed-secrets:grants:revoke': [
+    'Revoke a grant: its next request is refused, on open connections too.',
+    () => import('./commands/managed-secrets/grants/revoke.ts'),
+  ],
+  'managed-secrets:grants:update': [
+    'Change the label, description, end or policy of a grant.',
+    () => import('./commands/managed-secrets/grants/update.ts'),
+  ],
+  'managed-secrets:groups:list': [
+    'List the groups of users that can be granted something.',
+    () => import('./commands/managed-secrets/groups/list.ts'),
+  ],
+  'managed-secrets:groups:show': [
+    'Show one group, with its members and its grants.',
+    () => import('./commands/managed-secrets/groups/show.ts'),
+  ],
+  'managed-secrets:list': ['List the secrets of the app.', () => import('./commands/managed-secrets/list.ts')],
+  'managed-secrets:rotate': [
+    'Replace the value of a secret. Its grants stay.',
+    () => import('./commands/managed-secrets/rotate.ts'),
+  ],
+  'managed-secrets:set-allowed-hosts': [
+    'Say which hosts may receive a secret. The list replaces the one before.',
+    () => import('./commands/managed-secrets/set-allowed-hosts.ts'),
+  ],
+  'managed-secrets:set-delegation-policy': [
+    'Say how the grants of a secret may be lent to agents.',
+    () => import('./commands/managed-secrets/set-delegation-policy.ts'),
+  ],
+  'managed-secrets:show': ['Show one secret, never its value.', () => import('./commands/managed-secrets/show.ts')],
+  'managed-secrets:templates': [
+    'List the providers that a secret can be pre-filled for.',
+    () => import('./commands/managed-secrets/templates.ts'),
+  ],
+  'managed-secrets:users': [
+    'List the users of the app that can be granted something.',
+    () => import('./commands/managed-secrets/users.ts'),
+  ],
+  'policy:set': [
+    'Replace a policy: of the app, or of a secret, an agent or a grant.',
+    () => import('./commands/policy/set.ts'),
+  ],
+  'policy:show': [
+    'Show a policy: of the app, or of a secret, an agent or a grant.',
+    () => import('./commands/policy/show.ts'),
+  ],
+  run: ['Run a command whose traffic goes through the proxy.', () => import('./commands/run.ts')],
+  serve: ['Run the proxy and the admin API.', () => import('./commands/serve.ts')],
+  'tokens:create': ['Make a personal access token and print it, once.', () => import('./commands/tokens/create.ts')],
+  'tokens:list': ['List the personal access tokens.', () => import('./commands/tokens/list.ts')],
+  'tokens:revoke': [
+    'Revoke a personal access token: the admin API refuses it from now on.',
+    () => import('./commands/tokens/revoke.ts'),
+  ],
+  'tokens:show': [
+    'Show one personal access token, without its secret part.',
+    () => import('./commands/tokens/show.ts'),
+  ],
+};
+
+/** What stands before the commands of a group, and before a group inside it. */
+export const topics: Readonly<Record<string, string>> = {
+  agents: 'What works by itself, with keys and grants of its own.',
+  apps: 'Apps: each owns its secrets, grants and keys.',
+  audit: 'The record of what was done and decided.',
+  auth: 'The login of this user at the admin service.',
+  ca: 'The certificate authority that workloads have to trust.',
+  delegations: 'What users lent to agents.',
+  grants: 'All grants of the app, and why a request would be refused.',
+  'identity-providers': 'Who says which user a request is for.',
+  keys: 'Keys with which workloads prove themselves to the proxy.',
+  'managed-secrets': 'Stored credentials: written once, never read back.',
+  'managed-secrets:grants': 'Who may use a secret.',
+  'managed-secrets:groups': 'Groups of users, as an identity provider knows them.',
+  policy: 'Rules that restrict a use: of the app, a secret, an agent or a grant.',
+  tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
+};

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { run, settings } from '@oclif/core';
-import { commands } from './commands.ts';
+import { commandTable, topics } from './commands.ts';
 import { type Environment, provideEnvironment } from './environment.ts';
 import { describeFailure, formatFailure, formatFailureJson } from './failure.ts';
 import { findCommand } from './find-command.ts';
+import { offerCommands } from './offered-commands.ts';
 import { outputFormats } from './present.ts';
 
 /** Runs one command line. Never rejects: what goes wrong is told on stderr and becomes the exit code. */
@@ -16,7 +17,8 @@ export async function main(argv: readonly string[], environment: Environment): P
   settings.enableAutoTranspile = false; // with NODE_ENV=test or development oclif would look for ts-node
   try {
     const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
-    const found = findCommand(words, Object.keys(commands));
+    const found = findCommand(words, Object.keys(commandTable));
+    await offerCommands(found?.id ?? null);
     await run(found === null ? words : [found.id, ...found.rest], loadOptions());
   } catch (error) {
     const failure = describeFailure(error);
@@ -67,25 +69,11 @@ function loadOptions() {
         dirname: 'alter',
         commands: {
           strategy: 'explicit' as const,
-          target: `${import.meta.dirname}/commands.${extension}`,
-          identifier: 'commands',
+          target: `${import.meta.dirname}/offered-commands.${extension}`,
+          identifier: 'offeredCommands',
         },
         topicSeparator: ' ' as const,
-        topics: {
-          apps: { description: 'Apps: each owns its secrets, grants and keys.' },
-          agents: { description: 'What works by itself, with keys and grants of its own.' },
-          delegations: { description: 'What users lent to agents.' },
-          'identity-providers': { description: 'Who says which user a request is for.' },
-          grants: { description: 'All grants of the app, and why a request would be refused.' },
-          policy: { description: 'Rules that restrict a use: of the app, a secret, an agent or a grant.' },
-          audit: { description: 'The record of what was done and decided.' },
-          auth: { description: 'The login of this user at the admin service.' },
-          ca: { description: 'The certificate authority that workloads have to trust.' },
-          keys: { description: 'Keys with which workloads prove themselves to the proxy.' },
-          'managed-secrets': { description: 'Stored credentials: written once, never read back.' },
-          'managed-secrets:groups': { description: 'Groups of users, as an identity provider knows them.' },
-          'managed-secrets:grants': { description: 'Who may use a secret.' },
-        },
+        topics: Object.fromEntries(Object.entries(topics).map(([name, description]) => [name, { description }])),
       },
     },
   };

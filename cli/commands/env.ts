@@ -3,7 +3,6 @@ import { formatExports } from '../workload-environment.ts';
 import { readWorkloadVariables, workloadFlags } from '../workload-flags.ts';
 
 export default class Env extends BaseCommand {
-  static override summary = 'Print what `alter run` sets, as exports for a shell.';
   static override description =
     'The key is part of the proxy address: do not print this into a log. Variables that the shell already has, such as ALTER_PAT, stay as they are; `alter run` takes them away.';
   static override examples = [

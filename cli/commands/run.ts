@@ -6,7 +6,6 @@ import { workloadEnvironment } from '../workload-environment.ts';
 import { readWorkloadVariables, workloadFlags } from '../workload-flags.ts';
 
 export default class Run extends BaseCommand {
-  static override summary = 'Run a command whose traffic goes through the proxy.';
   static override description =
     'The command gets the proxy, the key and a bundle of the trusted CAs in its environment, and nothing that begins with ALTER_. Its exit code is passed on; 127 means that there is no such command.';
   static override usage = 'run [--grant G] [--key-file F] [--proxy-url URL] [--ca FILE] -- CMD...';

@@ -3,7 +3,6 @@ import { BaseCommand } from '../base-command.ts';
 import { getEnvironment } from '../environment.ts';
 
 export default class Serve extends BaseCommand {
-  static override summary = 'Run the proxy and the admin API.';
   static override description =
     'Settings come from ALTER_… variables and from the file given with --config. The first start on an empty data directory makes the keys and prints how to go on.';
   static override examples = [

@@ -7,7 +7,6 @@ import { givenFields } from '../../given-fields.ts';
 import { parseNamedValues } from '../../named-values.ts';
 
 export default class AgentsCreate extends BaseCommand {
-  static override summary = 'Create an agent: something that works by itself, with keys and grants of its own.';
   static override examples = [
     { description: 'One with a note', command: 'alter agents create --name crawler --metadata team=search' },
     {

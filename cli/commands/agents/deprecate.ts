@@ -4,7 +4,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { confirmYes } from '../../confirm.ts';
 
 export default class AgentsDeprecate extends BaseCommand {
-  static override summary = 'Let an agent run out: it keeps working, and gets no new keys or grants.';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter agents deprecate crawler --yes' },
   ];

@@ -3,7 +3,6 @@ import { agentStatuses } from '../../../core/agent.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class AgentsList extends BaseCommand {
-  static override summary = 'List the agents of the app.';
   static override examples = [
     { description: 'Those that may get new keys', command: 'alter agents list --status active' },
   ];

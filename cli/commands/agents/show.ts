@@ -3,7 +3,6 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class AgentsShow extends BaseCommand {
-  static override summary = 'Show one agent.';
   static override examples = [{ description: 'By its name', command: 'alter agents show crawler' }];
   static override args = { agent: Args.string({ required: true, ignoreStdin: true, description: 'Id or name.' }) };
   static override flags = { ...appFlags };

@@ -6,7 +6,6 @@ import { givenFields } from '../../given-fields.ts';
 import { parseNamedValues } from '../../named-values.ts';
 
 export default class AgentsUpdate extends BaseCommand {
-  static override summary = 'Change the display name or the notes of an agent.';
   static override examples = [
     { description: 'A name for people', command: "alter agents update crawler --display-name 'The crawler'" },
   ];

@@ -3,7 +3,6 @@ import { pathPart } from '../../admin-client.ts';
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class AppsShow extends BaseCommand {
-  static override summary = 'Show one app.';
   static override examples = [{ description: 'By its name', command: 'alter apps show default' }];
   static override args = { app: Args.string({ required: true, ignoreStdin: true, description: 'Id or name.' }) };
   static override flags = { ...outputFlags, ...adminFlags };

@@ -6,7 +6,6 @@ import { adminFlags, appFlags, BaseCommand } from '../../base-command.ts';
 import { presentObject } from '../../present.ts';
 
 export default class AuditExport extends BaseCommand {
-  static override summary = 'Write the whole audit to standard output, the oldest event first.';
   static override examples = [
     { description: 'Lines of JSON', command: 'alter audit export > audit.jsonl' },
     { description: 'For a spreadsheet', command: 'alter audit export --format csv --decision deny > denied.csv' },

@@ -3,7 +3,6 @@ import { auditFilterFlags } from '../../audit-filter-flags.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class AuditList extends BaseCommand {
-  static override summary = 'List audit events, the newest first.';
   static override examples = [
     { description: 'What was refused lately', command: 'alter audit list --decision deny' },
     {

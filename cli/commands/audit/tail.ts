@@ -11,7 +11,6 @@ const perPage = 200;
 const columns = ['time', 'event', 'decision', 'code', 'managed_secret_slug', 'method', 'host', 'path', 'status'];
 
 export default class AuditTail extends BaseCommand {
-  static override summary = 'Print the newest audit events, a line each, and with -f every one that follows.';
   static override examples = [
     { description: 'What happens now', command: 'alter audit tail -f' },
     { description: 'As lines of JSON, for jq', command: 'alter audit tail -f --output jsonl | jq .code' },

@@ -7,7 +7,6 @@ import { storeLogin } from '../../login-file.ts';
 import { askHidden, canAsk, readLine } from '../../prompt.ts';
 
 export default class AuthLogin extends BaseCommand {
-  static override summary = 'Sign in: keep a personal access token for the commands that follow.';
   static override description =
     'The token is tried first, and then kept in a file of the configuration directory that only you may read. It is sent to this admin address only. ALTER_PAT wins over it.';
   static override examples = [

@@ -2,7 +2,6 @@ import { BaseCommand } from '../../base-command.ts';
 import { removeLogin } from '../../login-file.ts';
 
 export default class AuthLogout extends BaseCommand {
-  static override summary = 'Forget the token that "alter auth login" keeps. It stays valid until it is revoked.';
   static override examples = [{ description: 'At the end of the day', command: 'alter auth logout' }];
 
   async run(): Promise<void> {

@@ -1,7 +1,6 @@
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class AuthStatus extends BaseCommand {
-  static override summary = 'Show which token is used, and what it may do.';
   static override examples = [{ description: 'Its scopes', command: 'alter auth status --fields name,scopes' }];
   static override flags = { ...outputFlags, ...adminFlags };
 

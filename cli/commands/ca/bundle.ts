@@ -6,7 +6,6 @@ import { formatTrustBundle, systemRoots } from '../../trust-bundle.ts';
 import { authorityFlags, readAuthority } from '../../workload-flags.ts';
 
 export default class CaBundle extends BaseCommand {
-  static override summary = "Print the system's roots and the proxy's authority as one PEM bundle.";
   static override examples = [
     { description: 'For a container image', command: 'alter ca bundle --out /etc/ssl/alter-bundle.pem' },
     {

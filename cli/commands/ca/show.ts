@@ -1,7 +1,6 @@
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class CaShow extends BaseCommand {
-  static override summary = 'Show the certificate of the authority that workloads have to trust.';
   static override examples = [
     { description: 'Its fingerprint and end', command: 'alter ca show --fields fingerprint_sha256,not_after' },
   ];

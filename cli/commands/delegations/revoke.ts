@@ -4,7 +4,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { confirmYes } from '../../confirm.ts';
 
 export default class DelegationsRevoke extends BaseCommand {
-  static override summary = 'Revoke a delegation: the agent can use the secret no longer in the name of the user.';
   static override examples = [
     {
       description: 'Without a question, in a script',

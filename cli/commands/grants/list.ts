@@ -1,7 +1,6 @@
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class GrantsList extends BaseCommand {
-  static override summary = 'List the grants of the app.';
   static override examples = [
     {
       description: 'Which secret each is for',

@@ -3,7 +3,6 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class GrantsShow extends BaseCommand {
-  static override summary = 'Show one grant.';
   static override examples = [
     {
       description: 'Its policy alone',

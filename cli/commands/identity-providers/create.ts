@@ -5,7 +5,6 @@ import { usageFailure } from '../../failure.ts';
 import { identityProviderFields, identityProviderFlags } from '../../identity-provider-flags.ts';
 
 export default class IdentityProvidersCreate extends BaseCommand {
-  static override summary = 'Trust the tokens of an identity provider to say who a user is.';
   static override examples = [
     {
       description: 'It is asked where its keys are',

@@ -1,7 +1,6 @@
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class IdentityProvidersList extends BaseCommand {
-  static override summary = 'List the identity providers that the app trusts.';
   static override examples = [{ description: 'All of them', command: 'alter identity-providers list' }];
   static override flags = { ...pageFlags, ...appFlags };
 

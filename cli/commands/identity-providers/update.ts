@@ -5,7 +5,6 @@ import { usageFailure } from '../../failure.ts';
 import { identityProviderFields, identityProviderFlags } from '../../identity-provider-flags.ts';
 
 export default class IdentityProvidersUpdate extends BaseCommand {
-  static override summary = 'Change an identity provider. Its issuer and claims stand fast once it has users.';
   static override examples = [
     {
       description: 'Another audience',

@@ -3,7 +3,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysRename extends BaseCommand {
-  static override summary = 'Give a key another name.';
   static override examples = [
     { description: 'By its id', command: 'alter keys rename --key 0Vqk3Xr9TnLm2abc --name checkout-eu' },
   ];

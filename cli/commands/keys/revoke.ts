@@ -4,7 +4,6 @@ import { confirmYes } from '../../confirm.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysRevoke extends BaseCommand {
-  static override summary = 'Revoke a key, with those derived from it: the proxy refuses them from now on.';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter keys revoke --key 0Vqk3Xr9TnLm2abc --yes' },
     {

@@ -4,7 +4,6 @@ import { keyFlag, keyPathPart } from '../../key-reference.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class KeysRotate extends BaseCommand {
-  static override summary = 'Make a key in the place of another one and print it, once.';
   static override description =
     'The new key has the name, the networks, the rate and the end of the old one. The old one keeps working, as rotated_in_grace, until you revoke it; the proxy marks its answers with X-Alter-Key-Deprecated.';
   static override examples = [

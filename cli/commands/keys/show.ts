@@ -2,7 +2,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysShow extends BaseCommand {
-  static override summary = 'Show one key, without its secret part.';
   static override examples = [{ description: 'By its id', command: 'alter keys show --key 0Vqk3Xr9TnLm2abc' }];
   static override flags = { key: keyFlag(), ...appFlags };
 

@@ -4,7 +4,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import type { JsonObject } from '../../present.ts';
 
 export default class ManagedSecretsAccess extends BaseCommand {
-  static override summary = 'Show everybody who can reach a secret, and by which grants.';
   static override description =
     'In a terminal a table with a line for each path; in a pipe json, with the entries and how many paths there are of each kind. Policies may still refuse a single request.';
   static override examples = [

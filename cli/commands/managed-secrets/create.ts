@@ -8,7 +8,6 @@ import { parseFileArgument, parseJsonText, readTextFile } from '../../file-argum
 import { givenFields } from '../../given-fields.ts';
 
 export default class ManagedSecretsCreate extends BaseCommand {
-  static override summary = 'Store a credential, together with a first grant for it.';
   static override description =
     'The value is sealed and can never be read back. The answer holds the id of the secret and, as grant_id, that of its system grant. A new secret goes nowhere until it has allowed hosts, from its template or from set-allowed-hosts.';
   static override examples = [

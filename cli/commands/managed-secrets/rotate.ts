@@ -5,7 +5,6 @@ import { credentialFlags, readCredential, readInput } from '../../credential-int
 import { usageFailure } from '../../failure.ts';
 
 export default class ManagedSecretsRotate extends BaseCommand {
-  static override summary = 'Replace the value of a secret. Its grants stay.';
   static override examples = [
     { description: 'From a file', command: 'alter managed-secrets rotate stripe-live --credential-value @new.key' },
     {

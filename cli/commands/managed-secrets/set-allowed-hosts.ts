@@ -5,7 +5,6 @@ import { usageFailure } from '../../failure.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class ManagedSecretsSetAllowedHosts extends BaseCommand {
-  static override summary = 'Say which hosts may receive a secret. The list replaces the one before.';
   static override examples = [
     { description: 'One host', command: 'alter managed-secrets set-allowed-hosts stripe-live --host api.stripe.com' },
     {

@@ -5,7 +5,6 @@ import { delegationPolicyFlags } from '../../delegation-policy-flags.ts';
 import { givenFields } from '../../given-fields.ts';
 
 export default class ManagedSecretsSetDelegationPolicy extends BaseCommand {
-  static override summary = 'Say how the grants of a secret may be lent to agents.';
   static override description =
     'Without --allow-group-delegation, grants to groups can no longer be lent. Without --max-delegation-ttl-days, the days stay as they are.';
   static override examples = [

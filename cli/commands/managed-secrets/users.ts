@@ -2,7 +2,6 @@ import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class ManagedSecretsUsers extends BaseCommand {
-  static override summary = 'List the users of the app that can be granted something.';
   static override examples = [
     { description: 'Whose name, email or id holds a word', command: 'alter managed-secrets users --search alice' },
   ];

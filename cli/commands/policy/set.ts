@@ -5,7 +5,6 @@ import { usageFailure } from '../../failure.ts';
 import { policyPath, policyTargetFlags } from '../../policy-target.ts';
 
 export default class PolicySet extends BaseCommand {
-  static override summary = 'Replace a policy: of the app, or of a secret, an agent or a grant.';
   static override examples = [
     { description: 'Of a secret, from a file', command: 'alter policy set --secret stripe-live --policy @policy.json' },
     {

@@ -2,7 +2,6 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { policyPath, policyTargetFlags } from '../../policy-target.ts';
 
 export default class PolicyShow extends BaseCommand {
-  static override summary = 'Show a policy: of the app, or of a secret, an agent or a grant.';
   static override examples = [
     { description: 'Of the app', command: 'alter policy show' },
     {

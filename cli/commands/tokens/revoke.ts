@@ -4,7 +4,6 @@ import { confirmYes } from '../../confirm.ts';
 import { keyPathPart } from '../../key-reference.ts';
 
 export default class TokensRevoke extends BaseCommand {
-  static override summary = 'Revoke a personal access token: the admin API refuses it from now on.';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter tokens revoke 0Vqk3Xr9TnLm2abc --yes' },
   ];

@@ -7,7 +7,6 @@ import { givenFields } from '../../../given-fields.ts';
 import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsCreate extends BaseCommand {
-  static override summary = 'Let a principal use a secret.';
   static override examples = [
     {
       description: 'For every key of the app',

@@ -3,7 +3,6 @@ import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GrantsListForAgent extends BaseCommand {
-  static override summary = 'List the grants to an agent, over all secrets.';
   static override description = 'What users lent to it stands in "alter delegations list --agent".';
   static override examples = [
     { description: 'By its name', command: 'alter managed-secrets grants list-for-agent crawler' },

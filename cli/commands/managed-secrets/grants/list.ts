@@ -3,7 +3,6 @@ import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GrantsList extends BaseCommand {
-  static override summary = 'List the grants of a secret.';
   static override examples = [
     {
       description: 'Their ids, a line each',

@@ -4,7 +4,6 @@ import { appFlags, BaseCommand } from '../../../base-command.ts';
 import { confirmYes } from '../../../confirm.ts';
 
 export default class GrantsRevoke extends BaseCommand {
-  static override summary = 'Revoke a grant: its next request is refused, on open connections too.';
   static override examples = [
     {
       description: 'Without a question, in a script',

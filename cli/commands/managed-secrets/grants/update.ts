@@ -5,7 +5,6 @@ import { usageFailure } from '../../../failure.ts';
 import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsUpdate extends BaseCommand {
-  static override summary = 'Change the label, description, end or policy of a grant.';
   static override examples = [
     {
       description: 'A new end',

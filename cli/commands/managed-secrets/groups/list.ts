@@ -2,7 +2,6 @@ import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GroupsList extends BaseCommand {
-  static override summary = 'List the groups of users that can be granted something.';
   static override examples = [
     { description: 'Whose name or id holds a word', command: 'alter managed-secrets groups list --search support' },
   ];
