@@ -79,6 +79,8 @@ export const pageFlags = {
 };
 
 export abstract class BaseCommand extends Command {
+  /** The operation of the admin API, by its `operationId`, whose answer is printed: docs/cli.md has the scope and the fields from there. */
+  static operation: string | null = null;
   /** True where an argument that is out of place may be a piece of a credential, and must not be quoted. */
   static takesCredential = false;
 

@@ -4,6 +4,7 @@ import { storeLinkedApp } from '../app-link.ts';
 import { adminFlags, BaseCommand, outputFlags } from '../base-command.ts';
 
 export default class Link extends BaseCommand {
+  static override operation = 'getApp';
   static override description =
     'Writes the id of the app, and nothing else, to .alter-link.json. --app and ALTER_APP_ID still win over it.';
   static override examples = [{ description: 'Once, where the repository begins', command: 'alter link billing' }];

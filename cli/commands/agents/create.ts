@@ -7,6 +7,7 @@ import { givenFields } from '../../given-fields.ts';
 import { parseNamedValues } from '../../named-values.ts';
 
 export default class AgentsCreate extends BaseCommand {
+  static override operation = 'createAgent';
   static override examples = [
     { description: 'One with a note', command: 'alter agents create --name crawler --metadata team=search' },
     {

@@ -4,6 +4,7 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { confirmYes } from '../../confirm.ts';
 
 export default class AgentsDeprecate extends BaseCommand {
+  static override operation = 'deprecateAgent';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter agents deprecate crawler --yes' },
   ];

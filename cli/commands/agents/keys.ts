@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class AgentsKeys extends BaseCommand {
+  static override operation = 'listKeysOfAgent';
   static override examples = [{ description: 'By its name', command: 'alter agents keys crawler' }];
   static override args = { agent: Args.string({ required: true, ignoreStdin: true, description: 'Id or name.' }) };
   static override flags = { ...pageFlags, ...appFlags };

@@ -3,6 +3,7 @@ import { agentStatuses } from '../../../core/agent.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class AgentsList extends BaseCommand {
+  static override operation = 'listAgents';
   static override examples = [
     { description: 'Those that may get new keys', command: 'alter agents list --status active' },
   ];

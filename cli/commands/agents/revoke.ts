@@ -6,6 +6,7 @@ import { confirmByName } from '../../confirm.ts';
 import { findName } from '../../find-name.ts';
 
 export default class AgentsRevoke extends BaseCommand {
+  static override operation = 'revokeAgent';
   static override description = 'Asks to type the name. In a script --confirm gives it.';
   static override examples = [
     { description: 'Asks first', command: 'alter agents revoke crawler' },

@@ -6,6 +6,7 @@ import { givenFields } from '../../given-fields.ts';
 import { parseNamedValues } from '../../named-values.ts';
 
 export default class AgentsUpdate extends BaseCommand {
+  static override operation = 'updateAgent';
   static override examples = [
     { description: 'A name for people', command: "alter agents update crawler --display-name 'The crawler'" },
   ];

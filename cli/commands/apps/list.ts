@@ -1,6 +1,7 @@
 import { adminFlags, BaseCommand, outputFlags, pageFlags } from '../../base-command.ts';
 
 export default class AppsList extends BaseCommand {
+  static override operation = 'listApps';
   static override examples = [
     { description: 'The apps that the token may see', command: 'alter apps list' },
     { description: 'Their names only', command: 'alter apps list --output jsonl --fields name' },

@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class AppsShow extends BaseCommand {
+  static override operation = 'getApp';
   static override examples = [{ description: 'By its name', command: 'alter apps show default' }];
   static override args = { app: Args.string({ required: true, ignoreStdin: true, description: 'Id or name.' }) };
   static override flags = { ...outputFlags, ...adminFlags };

@@ -6,6 +6,7 @@ import { adminFlags, appFlags, BaseCommand } from '../../base-command.ts';
 import { presentObject } from '../../present.ts';
 
 export default class AuditExport extends BaseCommand {
+  static override operation = 'listAudit';
   static override examples = [
     { description: 'Lines of JSON', command: 'alter audit export > audit.jsonl' },
     { description: 'For a spreadsheet', command: 'alter audit export --format csv --decision deny > denied.csv' },

@@ -3,6 +3,7 @@ import { auditFilterFlags } from '../../audit-filter-flags.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class AuditList extends BaseCommand {
+  static override operation = 'listAudit';
   static override examples = [
     { description: 'What was refused lately', command: 'alter audit list --decision deny' },
     {

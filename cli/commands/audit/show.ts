@@ -7,6 +7,7 @@ import { exitCodes, Failure, usageFailure } from '../../failure.ts';
 const slackMs = 24 * 3_600_000;
 
 export default class AuditShow extends BaseCommand {
+  static override operation = 'listAudit';
   static override description =
     'The audit is read back to the time that is in the id, which takes a while for an old one.';
   static override examples = [

@@ -11,6 +11,7 @@ const perPage = 200;
 const columns = ['time', 'event', 'decision', 'code', 'managed_secret_slug', 'method', 'host', 'path', 'status'];
 
 export default class AuditTail extends BaseCommand {
+  static override operation = 'listAudit';
   static override examples = [
     { description: 'What happens now', command: 'alter audit tail -f' },
     { description: 'As lines of JSON, for jq', command: 'alter audit tail -f --output jsonl | jq .code' },

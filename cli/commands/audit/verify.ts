@@ -4,6 +4,7 @@ import { exitCodes, Failure, usageFailure } from '../../failure.ts';
 import { parseFileArgument, parseJsonObject, readTextFile } from '../../file-argument.ts';
 
 export default class AuditVerify extends BaseCommand {
+  static override operation = 'verifyAudit';
   static override description =
     'Walks the chain of every process that wrote, and opens every entry. Events that were cut off at the end can only be missed by who knows that they were there: keep the answer somewhere else, and give it back with --known.';
   static override examples = [

@@ -7,6 +7,7 @@ import { storeLogin } from '../../login-file.ts';
 import { askHidden, canAsk, readLine } from '../../prompt.ts';
 
 export default class AuthLogin extends BaseCommand {
+  static override operation = 'getMe';
   static override description =
     'The token is tried first, and then kept in a file of the configuration directory that only you may read. It is sent to this admin address only. ALTER_PAT wins over it.';
   static override examples = [

@@ -1,6 +1,7 @@
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class AuthStatus extends BaseCommand {
+  static override operation = 'getMe';
   static override examples = [{ description: 'Its scopes', command: 'alter auth status --fields name,scopes' }];
   static override flags = { ...outputFlags, ...adminFlags };
 

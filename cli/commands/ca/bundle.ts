@@ -6,6 +6,7 @@ import { formatTrustBundle, systemRoots } from '../../trust-bundle.ts';
 import { authorityFlags, readAuthority } from '../../workload-flags.ts';
 
 export default class CaBundle extends BaseCommand {
+  static override operation = 'getAuthority';
   static override examples = [
     { description: 'For a container image', command: 'alter ca bundle --out /etc/ssl/alter-bundle.pem' },
     {

@@ -1,6 +1,7 @@
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 
 export default class CaShow extends BaseCommand {
+  static override operation = 'getAuthority';
   static override examples = [
     { description: 'Its fingerprint and end', command: 'alter ca show --fields fingerprint_sha256,not_after' },
   ];

@@ -4,6 +4,7 @@ import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 const others = (own: string): string[] => ['agent', 'user', 'grant'].filter((name) => name !== own);
 
 export default class DelegationsList extends BaseCommand {
+  static override operation = 'listDelegations';
   static override examples = [
     { description: 'To one agent', command: 'alter delegations list --agent crawler' },
     { description: 'By one user', command: 'alter delegations list --user 0190f3c2-7c1e-7a51-8a3e-1f5f0c0f9b11' },

@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class GrantsExplain extends BaseCommand {
+  static override operation = 'explainGrant';
   static override description =
     'Asks the same rules as the proxy, for a caller whom the grant is for. Nothing is sent, and nothing is taken from a rate.';
   static override examples = [

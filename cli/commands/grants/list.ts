@@ -1,6 +1,7 @@
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class GrantsList extends BaseCommand {
+  static override operation = 'listGrants';
   static override examples = [
     {
       description: 'Which secret each is for',

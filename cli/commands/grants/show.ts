@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class GrantsShow extends BaseCommand {
+  static override operation = 'getGrant';
   static override examples = [
     {
       description: 'Its policy alone',

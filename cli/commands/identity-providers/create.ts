@@ -5,6 +5,7 @@ import { usageFailure } from '../../failure.ts';
 import { identityProviderFields, identityProviderFlags } from '../../identity-provider-flags.ts';
 
 export default class IdentityProvidersCreate extends BaseCommand {
+  static override operation = 'createIdentityProvider';
   static override examples = [
     {
       description: 'It is asked where its keys are',

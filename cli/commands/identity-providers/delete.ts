@@ -5,6 +5,7 @@ import { confirmByName } from '../../confirm.ts';
 import { findName } from '../../find-name.ts';
 
 export default class IdentityProvidersDelete extends BaseCommand {
+  static override operation = 'deleteIdentityProvider';
   static override description =
     'Asks to type its name. In a script --confirm gives it; where the token may not read identity providers, --confirm repeats the id.';
   static override examples = [

@@ -1,6 +1,7 @@
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class IdentityProvidersList extends BaseCommand {
+  static override operation = 'listIdentityProviders';
   static override examples = [{ description: 'All of them', command: 'alter identity-providers list' }];
   static override flags = { ...pageFlags, ...appFlags };
 

@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class IdentityProvidersShow extends BaseCommand {
+  static override operation = 'getIdentityProvider';
   static override examples = [
     { description: 'By its id', command: 'alter identity-providers show 0190f3c2-7c1e-7a51-8a3e-1f5f0c0f9b11' },
   ];

@@ -5,6 +5,7 @@ import { usageFailure } from '../../failure.ts';
 import { identityProviderFields, identityProviderFlags } from '../../identity-provider-flags.ts';
 
 export default class IdentityProvidersUpdate extends BaseCommand {
+  static override operation = 'updateIdentityProvider';
   static override examples = [
     {
       description: 'Another audience',

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class KeysList extends BaseCommand {
+  static override operation = 'listKeys';
   static override examples = [
     { description: 'Keys that still work', command: 'alter keys list --status active' },
     { description: 'Ids only', command: 'alter keys list --output jsonl --fields id' },

@@ -5,6 +5,7 @@ import { usageFailure } from '../../failure.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class KeysMint extends BaseCommand {
+  static override operation = 'mintKey';
   static override description = 'The key itself is in the field "key" of the answer and can never be read again.';
   static override examples = [
     { description: 'A key for one service', command: 'alter keys mint --name checkout --scopes proxy:execute' },

@@ -3,6 +3,7 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysRename extends BaseCommand {
+  static override operation = 'renameKey';
   static override examples = [
     { description: 'By its id', command: 'alter keys rename --key 0Vqk3Xr9TnLm2abc --name checkout-eu' },
   ];

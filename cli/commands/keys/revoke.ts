@@ -4,6 +4,7 @@ import { confirmYes } from '../../confirm.ts';
 import { keyFlag, keyPathPart } from '../../key-reference.ts';
 
 export default class KeysRevoke extends BaseCommand {
+  static override operation = 'revokeKey';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter keys revoke --key 0Vqk3Xr9TnLm2abc --yes' },
     {

@@ -4,6 +4,7 @@ import { keyFlag, keyPathPart } from '../../key-reference.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class KeysRotate extends BaseCommand {
+  static override operation = 'rotateKey';
   static override description =
     'The new key has the name, the networks, the rate and the end of the old one. The old one keeps working, as rotated_in_grace, until you revoke it; the proxy marks its answers with X-Alter-Key-Deprecated.';
   static override examples = [

@@ -1,6 +1,7 @@
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class KeysStatistics extends BaseCommand {
+  static override operation = 'getKeyStatistics';
   static override description =
     'active and rotated_in_grace are keys that work; together there may be max_allowed of them. Derived keys are not counted.';
   static override examples = [

@@ -4,6 +4,7 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import type { JsonObject } from '../../present.ts';
 
 export default class ManagedSecretsAccess extends BaseCommand {
+  static override operation = 'getAccess';
   static override description =
     'In a terminal a table with a line for each path; in a pipe json, with the entries and how many paths there are of each kind. Policies may still refuse a single request.';
   static override examples = [

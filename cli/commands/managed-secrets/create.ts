@@ -8,6 +8,7 @@ import { parseFileArgument, parseJsonText, readTextFile } from '../../file-argum
 import { givenFields } from '../../given-fields.ts';
 
 export default class ManagedSecretsCreate extends BaseCommand {
+  static override operation = 'createManagedSecret';
   static override description =
     'The value is sealed and can never be read back. The answer holds the id of the secret and, as grant_id, that of its system grant. A new secret goes nowhere until it has allowed hosts, from its template or from set-allowed-hosts.';
   static override examples = [

@@ -6,6 +6,7 @@ import { confirmByName } from '../../confirm.ts';
 import { findName } from '../../find-name.ts';
 
 export default class ManagedSecretsDelete extends BaseCommand {
+  static override operation = 'deleteManagedSecret';
   static override description =
     'Asks to type the slug. In a script --confirm gives it; where the secret is named by its id and the token may not read secrets, --confirm repeats the id.';
   static override examples = [

@@ -1,6 +1,7 @@
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class ManagedSecretsList extends BaseCommand {
+  static override operation = 'listManagedSecrets';
   static override examples = [
     { description: 'All of them', command: 'alter managed-secrets list' },
     { description: 'Slugs only, a line each', command: 'alter managed-secrets list --output jsonl --fields slug' },

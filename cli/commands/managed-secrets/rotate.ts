@@ -5,6 +5,7 @@ import { credentialFlags, readCredential, readInput } from '../../credential-int
 import { usageFailure } from '../../failure.ts';
 
 export default class ManagedSecretsRotate extends BaseCommand {
+  static override operation = 'rotateManagedSecret';
   static override examples = [
     { description: 'From a file', command: 'alter managed-secrets rotate stripe-live --credential-value @new.key' },
     {

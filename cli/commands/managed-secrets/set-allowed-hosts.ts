@@ -5,6 +5,7 @@ import { usageFailure } from '../../failure.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class ManagedSecretsSetAllowedHosts extends BaseCommand {
+  static override operation = 'setAllowedHosts';
   static override examples = [
     { description: 'One host', command: 'alter managed-secrets set-allowed-hosts stripe-live --host api.stripe.com' },
     {

@@ -5,6 +5,7 @@ import { delegationPolicyFlags } from '../../delegation-policy-flags.ts';
 import { givenFields } from '../../given-fields.ts';
 
 export default class ManagedSecretsSetDelegationPolicy extends BaseCommand {
+  static override operation = 'setDelegationPolicy';
   static override description =
     'Without --allow-group-delegation, grants to groups can no longer be lent. Without --max-delegation-ttl-days, the days stay as they are.';
   static override examples = [

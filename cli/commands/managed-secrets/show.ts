@@ -3,6 +3,7 @@ import { pathPart } from '../../admin-client.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class ManagedSecretsShow extends BaseCommand {
+  static override operation = 'getManagedSecret';
   static override examples = [{ description: 'By its slug', command: 'alter managed-secrets show stripe-live' }];
   static override args = { secret: Args.string({ required: true, ignoreStdin: true, description: 'Id or slug.' }) };
   static override flags = { ...appFlags };

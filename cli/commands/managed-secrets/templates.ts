@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { adminFlags, BaseCommand, outputFlags, pageFlags } from '../../base-command.ts';
 
 export default class ManagedSecretsTemplates extends BaseCommand {
+  static override operation = 'listTemplates';
   static override description =
     'With --template ID, create takes the type, the headers and the allowed hosts from here; what you say yourself wins.';
   static override examples = [

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand, pageFlags } from '../../base-command.ts';
 
 export default class ManagedSecretsUsers extends BaseCommand {
+  static override operation = 'listUsers';
   static override examples = [
     { description: 'Whose name, email or id holds a word', command: 'alter managed-secrets users --search alice' },
   ];

@@ -5,6 +5,7 @@ import { usageFailure } from '../../failure.ts';
 import { policyPath, policyTargetFlags } from '../../policy-target.ts';
 
 export default class PolicySet extends BaseCommand {
+  static override operation = 'setPolicyOfApp';
   static override examples = [
     { description: 'Of a secret, from a file', command: 'alter policy set --secret stripe-live --policy @policy.json' },
     {

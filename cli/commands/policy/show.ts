@@ -2,6 +2,7 @@ import { appFlags, BaseCommand } from '../../base-command.ts';
 import { policyPath, policyTargetFlags } from '../../policy-target.ts';
 
 export default class PolicyShow extends BaseCommand {
+  static override operation = 'getPolicyOfApp';
   static override examples = [
     { description: 'Of the app', command: 'alter policy show' },
     {

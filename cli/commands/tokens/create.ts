@@ -6,6 +6,7 @@ import { givenFields } from '../../given-fields.ts';
 import { splitList } from '../../split-list.ts';
 
 export default class TokensCreate extends BaseCommand {
+  static override operation = 'createToken';
   static override description =
     'The token itself is in the field "token" of the answer and can never be read again. It can do no more than yours: no other scopes, no other apps, and no longer.';
   static override examples = [

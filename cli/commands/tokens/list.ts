@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { adminFlags, BaseCommand, outputFlags, pageFlags } from '../../base-command.ts';
 
 export default class TokensList extends BaseCommand {
+  static override operation = 'listTokens';
   static override examples = [
     { description: 'Those that work', command: 'alter tokens list --status active' },
     { description: 'Who holds what, a line each', command: 'alter tokens list --output jsonl --fields name,scopes' },

@@ -4,6 +4,7 @@ import { confirmYes } from '../../confirm.ts';
 import { keyPathPart } from '../../key-reference.ts';
 
 export default class TokensRevoke extends BaseCommand {
+  static override operation = 'revokeToken';
   static override examples = [
     { description: 'Without a question, in a script', command: 'alter tokens revoke 0Vqk3Xr9TnLm2abc --yes' },
   ];

@@ -3,6 +3,7 @@ import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
 import { keyPathPart } from '../../key-reference.ts';
 
 export default class TokensShow extends BaseCommand {
+  static override operation = 'getToken';
   static override examples = [{ description: 'By its id', command: 'alter tokens show 0Vqk3Xr9TnLm2abc' }];
   static override takesCredential = true;
   static override args = {

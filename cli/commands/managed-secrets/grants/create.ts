@@ -7,6 +7,7 @@ import { givenFields } from '../../../given-fields.ts';
 import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsCreate extends BaseCommand {
+  static override operation = 'createGrant';
   static override examples = [
     {
       description: 'For every key of the app',

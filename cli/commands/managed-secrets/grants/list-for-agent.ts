@@ -3,6 +3,7 @@ import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GrantsListForAgent extends BaseCommand {
+  static override operation = 'listGrantsOfAgent';
   static override description = 'What users lent to it stands in "alter delegations list --agent".';
   static override examples = [
     { description: 'By its name', command: 'alter managed-secrets grants list-for-agent crawler' },

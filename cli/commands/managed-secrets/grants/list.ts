@@ -3,6 +3,7 @@ import { pathPart } from '../../../admin-client.ts';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GrantsList extends BaseCommand {
+  static override operation = 'listGrantsOfSecret';
   static override examples = [
     {
       description: 'Their ids, a line each',

@@ -4,6 +4,7 @@ import { appFlags, BaseCommand } from '../../../base-command.ts';
 import { confirmYes } from '../../../confirm.ts';
 
 export default class GrantsRevoke extends BaseCommand {
+  static override operation = 'revokeGrant';
   static override examples = [
     {
       description: 'Without a question, in a script',

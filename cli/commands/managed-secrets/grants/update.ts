@@ -5,6 +5,7 @@ import { usageFailure } from '../../../failure.ts';
 import { readPolicyFile } from '../../../policy-target.ts';
 
 export default class GrantsUpdate extends BaseCommand {
+  static override operation = 'updateGrant';
   static override examples = [
     {
       description: 'A new end',

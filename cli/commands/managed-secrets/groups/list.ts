@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { appFlags, BaseCommand, pageFlags } from '../../../base-command.ts';
 
 export default class GroupsList extends BaseCommand {
+  static override operation = 'listGroups';
   static override examples = [
     { description: 'Whose name or id holds a word', command: 'alter managed-secrets groups list --search support' },
   ];

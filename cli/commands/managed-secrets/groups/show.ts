@@ -7,6 +7,7 @@ const limit = (what: string) =>
 const offset = (what: string) => Flags.integer({ description: `How many ${what} to skip.`, min: 0, default: 0 });
 
 export default class GroupsShow extends BaseCommand {
+  static override operation = 'getGroup';
   static override examples = [
     { description: 'By what its identity provider calls it', command: 'alter managed-secrets groups show support' },
   ];
