@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { type AddressRange, findAddressRange } from './address.ts';
+import { type AppKey, findAppKey } from './app-key.ts';
 import { AlterError, type Problem } from './errors.ts';
 import { parseHost } from './origin.ts';
 
@@ -57,6 +58,13 @@ const general = {
     doc: '32 random bytes in base64 (`openssl rand -base64 32`) that wrap the key of every app. Made on the first start of an embedded store; with Redis it must be given.',
     secret: true,
   }),
+  appKey: setting({
+    name: 'ALTER_APP_KEY',
+    default: null,
+    parse: parseAppKey,
+    doc: 'Instead of the root key, for a sidecar with `--role proxy` on a Redis store: the key of one app (`alter apps sidecar-credentials`). The process serves this app and can open nothing of any other.',
+    secret: true,
+  }),
   caCert: setting({
     name: 'ALTER_CA_CERT',
     default: null,
@@ -69,6 +77,12 @@ const general = {
     parse: parsePrivateKey,
     doc: 'PEM private key of `ALTER_CA_CERT`, unencrypted.',
     secret: true,
+  }),
+  trustBundleFile: setting({
+    name: 'ALTER_TRUST_BUNDLE_FILE',
+    default: null,
+    parse: parsePath,
+    doc: "A file that a proxy writes before it is ready, for workloads that share a volume with it: its authority and the system's roots, as PEM, readable by all. This is the path itself, never a file that holds one.",
   }),
   proxyListen: setting({
     name: 'ALTER_PROXY_LISTEN',
@@ -370,8 +384,9 @@ function parseTable<Table extends Readonly<Record<string, Setting<unknown>>>>(
 
 /** What no setting can tell by itself. A setting that did not parse is null here. */
 function* checkTogether(config: Config): Iterable<Problem> {
-  const { store, rootKey, caCert, caKey } = config;
-  if (store?.kind === 'redis' && rootKey === null)
+  const { store, rootKey, appKey, caCert, caKey } = config;
+  if (appKey !== null) yield* checkOneApp(config);
+  else if (store?.kind === 'redis' && rootKey === null)
     yield { field: 'ALTER_ROOT_KEY', message: 'must be given with a Redis store' };
   if (caCert !== null && caKey === null)
     yield { field: 'ALTER_CA_KEY', message: 'must be given together with ALTER_CA_CERT' };
@@ -410,6 +425,23 @@ function* checkTogether(config: Config): Iterable<Problem> {
     if (other === undefined) taken.set(text, general[key].name);
     else yield { field: general[key].name, message: `is the same address as ${other}` };
   }
+}
+
+/** What a process needs that opens one app. */
+function* checkOneApp({ store, rootKey, caCert, trustBundleFile }: Config): Iterable<Problem> {
+  if (rootKey !== null)
+    yield { field: 'ALTER_APP_KEY', message: 'is given together with ALTER_ROOT_KEY: give one of them' };
+  if (store?.kind === 'sqlite')
+    yield {
+      field: 'ALTER_STORE_URL',
+      message: 'must be a Redis store with ALTER_APP_KEY: an embedded one belongs to the process with its root key',
+    };
+  if (caCert === null && trustBundleFile === null)
+    yield {
+      field: 'ALTER_TRUST_BUNDLE_FILE',
+      message:
+        'must be given with ALTER_APP_KEY, unless ALTER_CA_CERT is: the process makes an authority of its own, which workloads have to trust',
+    };
 }
 
 /** A configuration that is printed by accident shows no key and no password of a store. */
@@ -486,6 +518,11 @@ function parseRootKey(text: string): Parsed<Buffer> {
   const value = Buffer.from(text, 'base64');
   if (value.length === 32 && value.toString('base64') === text) return { value };
   return { problem: 'must be 32 bytes in base64 (44 characters): make one with `openssl rand -base64 32`' };
+}
+
+function parseAppKey(text: string): Parsed<AppKey> {
+  const value = findAppKey(text);
+  return value === null ? { problem: 'must be an app key as `alter apps sidecar-credentials` prints it' } : { value };
 }
 
 function parseListen(text: string): Parsed<ListenAddress> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { VerifiedUser } from '../core/user.ts';
 import { Lru } from '../vault/lru.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { DataPlaneVault } from '../vault/vault.ts';
 import type { OnVerified } from './verify-user.ts';
 
 interface Seen {
@@ -21,14 +21,14 @@ const maxWaiting = 1_000;
  */
 export class UserMemory {
   readonly #seen = new Lru<Seen>(50_000);
-  readonly #vault: Vault;
+  readonly #vault: DataPlaneVault;
   readonly #clock: () => number;
   readonly #onFailure: (error: unknown) => void;
   #waiting = 0;
   #last: Promise<void> = Promise.resolve();
 
   constructor(of: {
-    readonly vault: Vault;
+    readonly vault: DataPlaneVault;
     readonly clock: () => number;
     readonly onFailure: (error: unknown) => void;
   }) {

@@ -118,7 +118,8 @@ function withEcho(config: Config, echo: EchoUpstream): Config {
 function announce(config: Config, service: Service, echo: EchoUpstream | null, role: Role): void {
   const directory = dataDirectory(config);
   const proxyUrl = service.proxy === null ? null : proxyUrlOf(config, service.proxy.address);
-  writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
+  // A sidecar needs no place to write to but the one for its bundle.
+  if (config.appKey === null) writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
   if (service.first !== null && service.adminUrl !== null) {
     const { appId, pat } = service.first;
     const env = [`export ALTER_ADMIN_URL=${service.adminUrl} ALTER_PAT=${pat} ALTER_APP_ID=${appId}`];
@@ -131,7 +132,11 @@ function announce(config: Config, service: Service, echo: EchoUpstream | null, r
   lines.push(`ops    http://${authorityOf(service.ops)} (/livez /readyz /metrics)`);
   if (echo !== null)
     lines.push(`echo   https://${echoHost}:${echo.port} (a local upstream that shows here what it receives)`);
-  lines.push(`state  ${directory} (operator.env signs the alter command in; ca.pem is what clients must trust)`);
+  if (config.appKey === null)
+    lines.push(`state  ${directory} (operator.env signs the alter command in; ca.pem is what clients must trust)`);
+  else lines.push(`app    ${config.appKey.appId}, and no other`);
+  if (role !== 'admin' && config.trustBundleFile !== null)
+    lines.push(`trust  ${config.trustBundleFile} (what workloads must trust)`);
   process.stdout.write(`Alter Egress is ready.\n\n${lines.map((line) => `  ${line}\n`).join('')}`);
   if (role === 'all' && proxyUrl !== null) {
     const steps = {

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { bootstrap } from '../admin/bootstrap.ts';
 import { type RunningAdmin, startAdmin } from '../admin/main.ts';
+import { createAuthority } from '../certs/authority.ts';
 import { AddressSet } from '../core/address.ts';
-import type { Config, ListenAddress } from '../core/config.ts';
+import { type Config, hideSecrets, type ListenAddress } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
 import type { RunningProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
@@ -11,9 +12,11 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
+import { Vault } from '../vault/vault.ts';
 import { openApplicationCode } from './application-code.ts';
 import { findProxyTls, startDataPlane } from './data-plane.ts';
 import { openState } from './state.ts';
+import { writeTrustBundle } from './trust-bundle-file.ts';
 import { openGuardedFetch } from './users.ts';
 import { startWorkers, Workers } from './workers.ts';
 
@@ -21,7 +24,8 @@ export type Role = 'all' | 'proxy' | 'admin';
 
 export interface ServiceOptions {
   readonly config: Config;
-  readonly rootKey: Uint8Array;
+  /** Null where the process opens one app only. */
+  readonly rootKey: Uint8Array | null;
   readonly role: Role;
   readonly log: Log;
   /** Milliseconds since the epoch. */
@@ -46,7 +50,9 @@ export interface Service {
 
 /** The composition root: opens the state, then starts the rooms that this role needs, and undoes all of it in reverse. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { config, role, log, clock } = options;
+  const { role, log, clock } = options;
+  const config = await withOwnAuthority(options.config, clock);
+  requireRole(config, role);
   const undo: (() => Promise<void> | void)[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -58,12 +64,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
     const state = await openState({ store: owner ?? opened, config, rootKey: options.rootKey, log, clock });
     undo.push(() => state.close());
-    const { vault, auditLog, auditFile, authority } = state;
+    const { auditLog, auditFile, authority } = state;
+    const vault = state.vault instanceof Vault ? state.vault : null; // of a proxy that opens one app only: null
     const metrics = new Metrics({ processMetrics: true });
 
     // The token of the first start is handed out by the process that operators talk to: a proxy that is started before it,
     // as one of several pods, would issue it to nobody.
-    const started = role === 'proxy' ? null : await bootstrap({ vault, clock, audit: auditLog });
+    const started = role === 'proxy' || vault === null ? null : await bootstrap({ vault, clock, audit: auditLog });
 
     const listeners: ListenAddress[] = [];
     let proxy: RunningProxy | null = null;
@@ -82,7 +89,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
     let adminUrl: string | null = null;
     let admin: RunningAdmin | null = null;
-    if (role !== 'proxy') {
+    if (role !== 'proxy' && vault !== null) {
       const fetch = openGuardedFetch({
         config,
         authorityPem: authority.certificatePem,
@@ -129,6 +136,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const running = proxy;
       undo.push(() => running.close());
     }
+    if (role !== 'admin' && config.trustBundleFile !== null)
+      writeTrustBundle(config.trustBundleFile, authority.certificatePem);
     listening = true;
     return {
       authorityPem: authority.certificatePem,
@@ -151,6 +160,23 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await close();
     throw error;
   }
+}
+
+/** Throws `config_invalid`. */
+function requireRole({ appKey }: Config, role: Role): void {
+  if (appKey === null || role === 'proxy') return;
+  const message = 'opens one app, so that the process can only be a proxy: start it with --role proxy';
+  throw new AlterError('config_invalid', { problems: [{ field: 'ALTER_APP_KEY', message }] });
+}
+
+/**
+ * With the key of one app there is no way to the authority in the store. One is made here, in memory, before the workers
+ * start, since all of them must show the same.
+ */
+async function withOwnAuthority(config: Config, clock: () => number): Promise<Config> {
+  if (config.appKey === null || config.caCert !== null) return config;
+  const { certificatePem, privateKeyPem } = await createAuthority({ now: clock() });
+  return hideSecrets({ ...config, caCert: certificatePem, caKey: privateKeyPem });
 }
 
 function countWorkers({ workers }: Config): number {

@@ -1,16 +1,18 @@
 import { hostname } from 'node:os';
 import { type Authority, type AuthorityMaterial, createAuthority, openAuthority } from '../certs/authority.ts';
 import type { Config } from '../core/config.ts';
+import { AlterError } from '../core/errors.ts';
 import { AuditFile } from '../telemetry/audit-file.ts';
 import type { Log } from '../telemetry/log.ts';
 import { AuditLog } from '../vault/audit-log.ts';
 import { openLocalKms } from '../vault/kms-local.ts';
+import { openOneAppVault } from '../vault/one-app-vault.ts';
 import type { Store } from '../vault/store.ts';
-import { openVault, type Vault } from '../vault/vault.ts';
+import { type DataPlaneVault, openVault, Vault } from '../vault/vault.ts';
 
 /** The opened state, as every process needs it: what is sealed, where decisions are recorded, and the authority. */
 export interface State {
-  readonly vault: Vault;
+  readonly vault: DataPlaneVault;
   readonly auditLog: AuditLog;
   readonly auditFile: AuditFile | null;
   readonly authority: Authority;
@@ -25,13 +27,14 @@ const maxPendingRecords = 10_000;
 export async function openState(of: {
   readonly store: Store;
   readonly config: Config;
-  readonly rootKey: Uint8Array;
+  /** Null where the process opens one app only. */
+  readonly rootKey: Uint8Array | null;
   readonly log: Log;
   readonly clock: () => number;
 }): Promise<State> {
   const { store, config, log, clock } = of;
   try {
-    const vault = await openVault({ store, kms: openLocalKms({ rootKey: of.rootKey }), clock });
+    const vault = await openSealed(of);
     const authority = openAuthority({ ...(await findAuthority(config, vault, clock)), now: clock() });
     const auditLog = new AuditLog({
       vault,
@@ -65,9 +68,16 @@ export async function openState(of: {
   }
 }
 
+function openSealed({ store, config, rootKey, clock }: Parameters<typeof openState>[0]): Promise<DataPlaneVault> {
+  if (config.appKey !== null) return openOneAppVault({ store, appKey: config.appKey, clock });
+  if (rootKey === null) throw new AlterError('config_invalid', { detail: 'There is no root key.' });
+  return openVault({ store, kms: openLocalKms({ rootKey }), clock });
+}
+
 /** The CA as configured, or the one that the first start made and sealed into the store. */
-async function findAuthority(config: Config, vault: Vault, clock: () => number): Promise<AuthorityMaterial> {
+async function findAuthority(config: Config, vault: DataPlaneVault, clock: () => number): Promise<AuthorityMaterial> {
   if (config.caCert !== null && config.caKey !== null)
     return { certificatePem: config.caCert, privateKeyPem: config.caKey };
+  if (!(vault instanceof Vault)) throw new AlterError('config_invalid', { detail: 'There is no authority.' });
   return (await vault.authority.find()) ?? (await vault.authority.create(await createAuthority({ now: clock() })));
 }

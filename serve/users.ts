@@ -9,7 +9,7 @@ import { UpstreamTls } from '../proxy/verify.ts';
 import { UserVerifier } from '../proxy/verify-user.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { DataPlaneVault } from '../vault/vault.ts';
 
 /** The calls that the service makes by itself, through the guard that the calls of workloads go through. */
 export function openGuardedFetch(of: {
@@ -45,7 +45,7 @@ export interface Users {
 /** Proves users by their tokens, and writes them down when they are first seen. */
 export function openUsers(of: {
   readonly model: ReadModel;
-  readonly vault: Vault;
+  readonly vault: DataPlaneVault;
   readonly fetch: FetchHttps;
   readonly clock: () => number;
   readonly log: Log;

@@ -7,7 +7,7 @@ export type ToWorker =
   | {
       readonly worker: 'start';
       readonly config: Config;
-      readonly rootKey: Uint8Array;
+      readonly rootKey: Uint8Array | null;
       /** Of the service, besides the proxy's: these must not be dialled. */
       readonly listeners: readonly ListenAddress[];
     }

@@ -35,7 +35,7 @@ interface Slot {
 export interface WorkersOptions {
   readonly config: Config;
   readonly count: number;
-  readonly rootKey: Uint8Array;
+  readonly rootKey: Uint8Array | null;
   readonly log: Log;
   /** Serves the embedded store to the workers; null where each of them opens the store itself. */
   readonly owner: StoreOwner | null;

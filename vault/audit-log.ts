@@ -5,10 +5,10 @@ import { isId } from '../core/id.ts';
 import { AuditLane } from './audit-lane.ts';
 import { type SpaceKeys, systemSpace } from './keyring.ts';
 import type { RateVerdict } from './store.ts';
-import type { Vault } from './vault.ts';
+import type { DataPlaneVault } from './vault.ts';
 
 export interface AuditLogOptions {
-  readonly vault: Vault;
+  readonly vault: DataPlaneVault;
   /** Names this process in the chain; a random part is added, so that a restart never continues another chain. */
   readonly writer: string;
   readonly mode: 'strict' | 'buffered';
@@ -20,11 +20,14 @@ export interface AuditLogOptions {
   readonly appendTimeoutMs?: number;
 }
 
-/** What may be recorded: an event of no known app has a null `app_id`, and is kept in the system space. */
+/**
+ * What may be recorded: an event of no known app has a null `app_id`, and is kept in the system space, or with the only app
+ * that this process can open.
+ */
 export type RecordableEvent = Omit<AuditEvent, 'app_id'> & { readonly app_id: string | null };
 
 export class AuditLog {
-  readonly #vault: Vault;
+  readonly #vault: DataPlaneVault;
   readonly #writer: string;
   readonly #mode: AuditLogOptions['mode'];
   readonly #onError: (error: AlterError) => void;
@@ -116,14 +119,15 @@ export class AuditLog {
     return lane;
   }
 
-  /** The keys of the app, or of the system space where there is no such app. */
+  /** The keys of the app, or of where events without a known app belong. */
   #findKeys(appId: string | null): SpaceKeys | Promise<SpaceKeys> {
-    const { keyring } = this.#vault;
-    if (appId === null || !isId(appId)) return keyring.of(systemSpace);
+    const { keyring, onlyAppId } = this.#vault;
+    const home = onlyAppId ?? systemSpace;
+    if (appId === null || !isId(appId)) return keyring.of(home);
     const keys = keyring.of(appId);
     if (!(keys instanceof Promise)) return keys;
     return keys.catch((error: unknown) => {
-      if (error instanceof AlterError && error.code === 'not_found') return keyring.of(systemSpace);
+      if (error instanceof AlterError && error.code === 'not_found') return keyring.of(home);
       throw error;
     });
   }

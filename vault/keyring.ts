@@ -9,6 +9,12 @@ import { asked } from './store-failure.ts';
 /** Where everything lives that belongs to no app. No app can have this id: theirs are UUIDs. */
 export const systemSpace = 'system';
 
+/** Gives the keys of the spaces that this process may open. */
+export interface SpaceKeyring {
+  /** Sync when the keys are in memory. Rejects with `not_found` for an app that does not exist, or that is not to be opened here. */
+  of(space: string): SpaceKeys | Promise<SpaceKeys>;
+}
+
 const keyType = 'app-key';
 const appKeyBytes = 32;
 
@@ -63,7 +69,7 @@ export class SpaceKeys {
  * Root key → key of an app (32 random bytes, wrapped by the Kms, kept as a record of the system space) → subkeys.
  * Derived subkeys are kept in memory for a bounded number of apps.
  */
-export class Keyring {
+export class Keyring implements SpaceKeyring {
   readonly #store: Store;
   readonly #kms: Kms;
   readonly #known: Lru<SpaceKeys>;

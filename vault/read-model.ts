@@ -26,7 +26,7 @@ import { openVersion, secretVersionKind, versionId } from './secret-version.ts';
 import { type Reading, type ReadMemory, SpaceView } from './space-view.ts';
 import { asked } from './store-failure.ts';
 import { userKind, userSubjectId, userSubjectKind } from './user-repository.ts';
-import type { Vault } from './vault.ts';
+import type { DataPlaneVault } from './vault.ts';
 
 /** A record that was refused: changed outside the service, swapped, or rolled back. */
 export interface InvalidRecord {
@@ -43,7 +43,7 @@ export interface InvalidRecord {
 export type ChangeListener = (appId: string, type: string, id: string) => void;
 
 export interface ReadModelOptions {
-  readonly vault: Vault;
+  readonly vault: DataPlaneVault;
   readonly maxStalenessMs: number;
   /** Over all apps. */
   readonly maxEntries?: number;
@@ -94,7 +94,7 @@ const maxOpened = 1_000;
  * store has to be asked and can't be.
  */
 export class ReadModel {
-  readonly #vault: Vault;
+  readonly #vault: DataPlaneVault;
   readonly #maxStalenessMs: number;
   readonly #onInvalid: (record: InvalidRecord) => void;
   readonly #memory: ReadMemory;
@@ -125,6 +125,8 @@ export class ReadModel {
   }
 
   findKey(keyId: string): Caller | null | Promise<Caller | null> {
+    const { onlyAppId } = this.#vault;
+    if (onlyAppId !== null) return this.#findCaller(onlyAppId, keyId); // the key of another app is one that does not exist
     const owner = this.#find(systemSpace, ownerReading, keyId);
     const findIn = (of: { appId: string } | null) => (of === null ? null : this.#findCaller(of.appId, keyId));
     return owner instanceof Promise ? owner.then(findIn) : findIn(owner);
@@ -147,7 +149,7 @@ export class ReadModel {
   }
 
   findApp(appId: string): App | null | Promise<App | null> {
-    return this.#find(systemSpace, appReading, appId);
+    return this.#find(appId, appReading, appId);
   }
 
   findAgent(appId: string, agentId: string): Agent | null | Promise<Agent | null> {
@@ -261,15 +263,15 @@ export class ReadModel {
     const since = performance.now() - this.#maxStalenessMs;
     const isFresh = (view: SpaceView | Promise<SpaceView | null> | undefined): boolean =>
       view instanceof SpaceView && view.contactAt >= since;
-    // The record of the app itself, with its policy, stands in the system space.
+    // Which app a key belongs to stands in the system space.
     const systemView = this.#views.get(systemSpace);
     if (!isFresh(this.#views.get(appId)) || (systemView !== undefined && !isFresh(systemView)))
       throw new AlterError('state_unavailable');
   }
 
-  /** Begins to follow what belongs to no app, so that freshness is known before the first request. Rejects as a look-up does. */
+  /** Begins to follow what is always looked at, so that freshness is known before the first request. Rejects as a look-up does. */
   async follow(): Promise<void> {
-    await this.#view(systemSpace);
+    await this.#view(this.#vault.onlyAppId ?? systemSpace);
   }
 
   /** Whether the store was heard of in time, for every app that was asked for. */

@@ -77,8 +77,9 @@ export class RedisFeed {
     followed.watchers.add(watcher);
     const isNew = !this.#followed.has(keys.feed);
     this.#followed.set(keys.feed, followed);
+    const isReading = this.#following !== null;
     this.#following ??= this.#follow();
-    if (isNew && this.#clientId !== null) this.#unblock(this.#clientId).catch(() => undefined);
+    if (isNew && isReading && this.#clientId !== null) this.#unblock(this.#clientId).catch(() => undefined);
     return {
       stop: () => {
         followed.watchers.delete(watcher);

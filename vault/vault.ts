@@ -10,7 +10,7 @@ import { GrantRepository } from './grant-repository.ts';
 import { GroupRepository } from './group-repository.ts';
 import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
-import { Keyring, type SpaceKeys } from './keyring.ts';
+import { Keyring, type SpaceKeyring, type SpaceKeys } from './keyring.ts';
 import type { Kms } from './kms.ts';
 import { SecretRepository } from './secret-repository.ts';
 import type { Store } from './store.ts';
@@ -30,6 +30,17 @@ export interface AppVault {
   readonly audit: AuditReader;
 }
 
+/** What the data plane works on: the sealed state of every app, or of one. */
+export interface DataPlaneVault {
+  /** For the read model and the audit log, which work on the store directly. */
+  readonly store: Store;
+  readonly keyring: SpaceKeyring;
+  /** The only app that can be opened here; null: all of them. */
+  readonly onlyAppId: string | null;
+  /** Throws `not_found`. */
+  app(appId: string): Promise<Pick<AppVault, 'users' | 'groups'>>;
+}
+
 export interface VaultPorts {
   readonly store: Store;
   readonly kms: Kms;
@@ -38,11 +49,11 @@ export interface VaultPorts {
 }
 
 /** Made by {@link openVault}. The owner of the store closes it. */
-export class Vault {
-  /** For the read model and the audit log, which work on the store directly. */
+export class Vault implements DataPlaneVault {
   readonly store: Store;
   readonly keyring: Keyring;
   readonly clock: () => number;
+  readonly onlyAppId = null;
 
   readonly apps: AppRepository;
   readonly accessTokens: AccessTokenRepository;

@@ -170,7 +170,8 @@ describe('tampered state', () => {
         key: { type: 'delegation', id: more.delegation.value.id },
         read: () => readCold((model) => model.findDelegation(space, more.delegation.value.id)),
       },
-      { space: 'system', key: { type: 'app', id: space }, read: () => vault.apps.get(space) },
+      { space, key: { type: 'app', id: space }, read: () => readCold((model) => model.findApp(space)) },
+      { space: 'system', key: { type: 'app-entry', id: space }, read: () => vault.apps.get(space) },
       { space: 'system', key: { type: 'access-token', id: pat.id }, read: () => vault.accessTokens.find(pat.id) },
       { space: 'system', key: { type: 'authority', id: 'current' }, read: () => vault.authority.find() },
       {
@@ -193,7 +194,7 @@ describe('tampered state', () => {
 
   it('is read as long as it is untouched: the control of this suite', async () => {
     for (const { read } of targets) expect(await read()).not.toBeNull();
-    expect(targets).toHaveLength(15);
+    expect(targets).toHaveLength(16);
   });
 
   it('is refused after any one bit of any record was flipped', async () => {
@@ -212,7 +213,7 @@ describe('tampered state', () => {
     expect(mutations).toBeGreaterThan(2_000);
     const told = new Set(rejected.map(({ type }) => type));
     expect([...told].toSorted()).toEqual([
-      ...['agent', 'delegation', 'grant', 'identity-provider', 'key', 'key-owner'],
+      ...['agent', 'app', 'delegation', 'grant', 'identity-provider', 'key', 'key-owner'],
       ...['secret', 'secret-version', 'user', 'user-subject'],
     ]);
   });
@@ -328,7 +329,7 @@ describe('tampered state', () => {
     const { secretId } = await fillApp(appA);
     filled.store.forgedNames = [{ type: 'secret', id: secretId }];
     expect(await codeOf(() => appA.secrets.get('github'))).toBe('state_invalid');
-    filled.store.forgedNames = [{ type: 'app', id: appB.appId }];
+    filled.store.forgedNames = [{ type: 'app-entry', id: appB.appId }];
     expect(await codeOf(() => filled.vault.apps.get('a'))).toBe('state_invalid');
     filled.store.forgedNames = [{ type: 'grant', id: secretId }];
     expect(await codeOf(() => appA.secrets.get('github'))).toBe('not_found');

@@ -59,8 +59,10 @@ describe('a configuration', () => {
     expect({ ...parseConfig({}) }).toEqual({
       store: { kind: 'sqlite', path: './.alter/alter.db' },
       rootKey: null,
+      appKey: null,
       caCert: null,
       caKey: null,
+      trustBundleFile: null,
       proxyListen: { host: '127.0.0.1', port: 3128 },
       adminListen: { host: '127.0.0.1', port: 4180 },
       opsListen: { host: '127.0.0.1', port: 9464 },
@@ -265,10 +267,10 @@ describe('a configuration', () => {
   });
 
   it('names every problem at once', () => {
-    const values = Object.fromEntries(
-      settingNames.filter((name) => name !== 'ALTER_AUDIT_FILE').map((name) => [name, '?']),
-    );
-    expect(Object.keys(problemsOf({ ...values, ALTER_AUDIT_FILE: '\0', ALTER_NOPE: 'x' })).sort()).toEqual(
+    const paths = ['ALTER_AUDIT_FILE', 'ALTER_TRUST_BUNDLE_FILE']; // any text but one is a path
+    const notPaths = Object.fromEntries(paths.map((name) => [name, '\0']));
+    const values = Object.fromEntries(settingNames.filter((name) => !paths.includes(name)).map((name) => [name, '?']));
+    expect(Object.keys(problemsOf({ ...values, ...notPaths, ALTER_NOPE: 'x' })).sort()).toEqual(
       [...settingNames, 'ALTER_NOPE'].sort(),
     );
   });
@@ -409,6 +411,7 @@ describe('the table of settings', () => {
 
   it('knows which settings may come from a file', () => {
     expect(settingNames.filter((name) => !fileSettingNames.includes(name))).toEqual([
+      'ALTER_TRUST_BUNDLE_FILE',
       'ALTER_AUDIT',
       'ALTER_AUDIT_FILE',
     ]);

@@ -46,6 +46,7 @@ export class Rig {
   readonly pat: string;
   readonly appId: string;
   readonly redis: Redis | null;
+  readonly rootKey: Buffer;
   readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #log: Buffer[];
   /** Every credential and key that was made here. */
@@ -58,11 +59,13 @@ export class Rig {
     sinks: ReadonlyMap<string, Sink>;
     log: Buffer[];
     redis: Redis | null;
+    rootKey: Buffer;
   }) {
     this.service = of.service;
     this.directory = of.directory;
     this.authority = of.authority;
     this.redis = of.redis;
+    this.rootKey = of.rootKey;
     this.#sinks = of.sinks;
     this.#log = of.log;
     this.pat = of.service.first!.pat;
@@ -104,7 +107,7 @@ export class Rig {
       ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
     });
     await writeFile(join(directory, 'ca.pem'), service.authorityPem);
-    return new Rig({ service, directory, authority, sinks, log, redis });
+    return new Rig({ service, directory, authority, sinks, log, redis, rootKey });
   }
 
   sink(host = 'a.test'): Sink {

@@ -1,0 +1,55 @@
+import type { App } from '../core/app.ts';
+import type { AppKey } from '../core/app-key.ts';
+import { AlterError } from '../core/errors.ts';
+import { appKind } from './app-repository.ts';
+import { GroupRepository } from './group-repository.ts';
+import { SpaceKeys } from './keyring.ts';
+import { SealedRecords } from './sealed-records.ts';
+import type { Store } from './store.ts';
+import { UserRepository } from './user-repository.ts';
+import type { DataPlaneVault } from './vault.ts';
+
+/**
+ * The sealed state of one app, for a process that has the key of this app and nothing else. It neither reads nor writes
+ * anything outside the app's space, so that a user of the store can be limited to it.
+ *
+ * Throws `config_invalid` where the store does not hold the app, `state_invalid` where the key does not open it, and
+ * `state_unavailable`.
+ */
+export async function openOneAppVault(of: {
+  readonly store: Store;
+  readonly appKey: AppKey;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}): Promise<DataPlaneVault> {
+  const { store, clock } = of;
+  const { appId, key } = of.appKey;
+  const keys = new SpaceKeys(appId, key);
+  await requireOpens(new SealedRecords({ kind: appKind, keys, store }), appId);
+  const deps = { store, keys, clock };
+  const people = { users: new UserRepository(deps), groups: new GroupRepository(deps) };
+  return {
+    store,
+    onlyAppId: appId,
+    keyring: { of: (space) => (space === appId ? keys : Promise.reject(unknownApp())) },
+    app: (asked) => (asked === appId ? Promise.resolve(people) : Promise.reject(unknownApp())),
+  };
+}
+
+async function requireOpens(records: SealedRecords<App>, appId: string): Promise<void> {
+  const hint = 'Make the credentials again with `alter apps sidecar-credentials`, and check ALTER_STORE_URL.';
+  let found: unknown;
+  try {
+    found = await records.find(appId);
+  } catch (cause) {
+    if (!(cause instanceof AlterError && cause.code === 'state_invalid')) throw cause;
+    throw new AlterError('state_invalid', { detail: `ALTER_APP_KEY does not open the app ${appId}.`, hint, cause });
+  }
+  if (found !== null) return;
+  const message = `is for the app ${appId}, which this store does not hold`;
+  throw new AlterError('config_invalid', { hint, problems: [{ field: 'ALTER_APP_KEY', message }] });
+}
+
+function unknownApp(): AlterError {
+  return new AlterError('not_found', { detail: 'There is no such app.' });
+}
