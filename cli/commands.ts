@@ -57,6 +57,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     'Show the certificate of the authority that workloads have to trust.',
     () => import('./commands/ca/show.ts'),
   ],
+  completion: ['Print a script for the completion of a shell.', () => import('./commands/completion.ts')],
   'delegations:list': ['List what users lent to agents.', () => import('./commands/delegations/list.ts')],
   'delegations:revoke': [
     'Revoke a delegation: the agent can use the secret no longer in the name of the user.',

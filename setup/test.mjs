@@ -15,7 +15,10 @@ const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server', openssl: 'openssl', curl: 'curl' });
 // Clients of AWS, and botocore for a second opinion on signatures.
-offerTools({ programs: { aws: 'awscli' }, modules: { boto3: 'python3-boto3', botocore: 'python3-botocore' } });
+offerTools({
+  programs: { aws: 'awscli', zsh: 'zsh', fish: 'fish' },
+  modules: { boto3: 'python3-boto3', botocore: 'python3-botocore' },
+});
 
 process.chdir(root);
 const words = process.argv.slice(2);
