@@ -197,7 +197,8 @@ export class Listener {
    */
   #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
     const client = this.#connections.find(req.socket);
-    if (client === undefined) {
+    // Behind an answer that ended the connection nothing is taken up, although Node's parser reads on.
+    if (client === undefined || !req.socket.writable) {
       res.destroy();
       return;
     }
@@ -268,7 +269,7 @@ export class Listener {
     client.watched.current = null;
     client.watched.phase = 'idle';
     const next = client.waiting.shift();
-    if (next !== undefined && !client.socket.destroyed) this.#begin(client, next);
+    if (next !== undefined && exchange.res.shouldKeepAlive && !client.socket.destroyed) this.#begin(client, next);
     else if (this.#draining) client.watched.socket.destroySoon();
   }
 

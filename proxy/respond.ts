@@ -3,6 +3,9 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type AlterError, errorTable, problemDocument } from '../core/errors.ts';
 
+/** Statuses of a message that could not be read for certain. */
+const doubtful: ReadonlySet<number> = new Set([400, 405, 421, 431]);
+
 /** The only file that turns an error into a response. */
 export function refuse(res: ServerResponse, error: AlterError, requestId: string): void {
   if (res.headersSent || res.destroyed) {
@@ -11,13 +14,14 @@ export function refuse(res: ServerResponse, error: AlterError, requestId: string
   }
   const body = JSON.stringify(problemDocument(error, requestId));
   const headers = refusalHeaders(error, requestId, body);
-  // A body that nobody reads would be taken for the next request; and a client that waits for 100 must not send it.
-  if (!res.req.complete) headers.push('Connection', 'close');
+  // A body that nobody reads would be taken for the next request, and a client that waits for 100 must not send it. Where the
+  // head itself was doubtful, so is where it ended: what stands behind it is read by nobody.
+  if (!res.req.complete || doubtful.has(error.status)) res.shouldKeepAlive = false;
   res.sendDate = false;
   res.writeHead(error.status, headers);
   const { socket } = res; // both the response and a request whose body was let go of lose sight of it
   res.end(res.req.method === 'HEAD' ? undefined : body, () => {
-    if (!res.req.complete) socket?.destroySoon();
+    if (!res.shouldKeepAlive) socket?.destroySoon();
   });
 }
 

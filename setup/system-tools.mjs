@@ -101,9 +101,13 @@ function run([command, ...words]) {
   spawnSync(command, words, { stdio: ['ignore', 2, 2] });
 }
 
-/** @param {string} tool */
+/**
+ * Debian puts servers into a folder that only root has in the PATH.
+ *
+ * @param {string} tool
+ */
 function isInPath(tool) {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'].some((directory) => {
     try {
       accessSync(join(directory, tool), constants.X_OK);
       return true;

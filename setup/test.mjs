@@ -14,9 +14,9 @@ import { ensureTools, offerTools } from './system-tools.mjs';
 const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server', openssl: 'openssl', curl: 'curl' });
-// Clients of AWS, and botocore for a second opinion on signatures.
+// Clients of AWS, botocore for a second opinion on signatures, shells, and servers that read HTTP in ways of their own.
 offerTools({
-  programs: { aws: 'awscli', zsh: 'zsh', fish: 'fish' },
+  programs: { aws: 'awscli', zsh: 'zsh', fish: 'fish', nginx: 'nginx-light', haproxy: 'haproxy' },
   modules: { boto3: 'python3-boto3', botocore: 'python3-botocore' },
 });
 
