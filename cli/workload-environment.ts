@@ -1,3 +1,4 @@
+import { bundleVariables, directVariables, proxyVariables } from '../core/workload-variables.ts';
 import type { Environment } from './environment.ts';
 
 export interface WorkloadSettings {
@@ -11,19 +12,6 @@ export interface WorkloadSettings {
   readonly javaOptions: string | null;
 }
 
-/** Clients disagree about which of these they read: each has one that is its own. */
-const bundleVariables = [
-  'SSL_CERT_FILE', // OpenSSL, Go, Ruby, rustls-native-certs
-  'REQUESTS_CA_BUNDLE', // Python requests
-  'CURL_CA_BUNDLE',
-  'AWS_CA_BUNDLE', // aws CLI, boto3
-  'GIT_SSL_CAINFO',
-  'PIP_CERT',
-  'CARGO_HTTP_CAINFO',
-  'DENO_CERT',
-  'NODE_EXTRA_CA_CERTS',
-] as const;
-
 const alwaysDirect = ['localhost', '127.0.0.1', '::1'];
 
 /** The variables that send a workload through the proxy and make it trust the proxy's certificates. */
@@ -35,12 +23,8 @@ export function workloadVariables(settings: WorkloadSettings, present: Environme
   const direct = [...alwaysDirect, ...listOf(present.NO_PROXY), ...listOf(present.no_proxy)];
   const noProxy = [...new Set(direct)].join(',');
   return {
-    HTTPS_PROXY: proxy,
-    https_proxy: proxy,
-    HTTP_PROXY: proxy,
-    http_proxy: proxy,
-    NO_PROXY: noProxy,
-    no_proxy: noProxy,
+    ...Object.fromEntries(proxyVariables.flat().map((name) => [name, proxy])),
+    ...Object.fromEntries(directVariables.map((name) => [name, noProxy])),
     NODE_USE_ENV_PROXY: '1',
     ...Object.fromEntries(bundleVariables.map((name) => [name, bundlePath])),
     ...(javaOptions === null ? {} : { JAVA_TOOL_OPTIONS: javaOptions }),

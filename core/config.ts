@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { type AddressRange, findAddressRange } from './address.ts';
 import { type AppKey, findAppKey } from './app-key.ts';
 import { AlterError, type Problem } from './errors.ts';
+import { isKubernetesName, isNoProxyEntry } from './kubernetes-name.ts';
 import { parseHost } from './origin.ts';
 
 /** What a parser makes of the text of a setting. A problem never quotes the value of a secret one. */
@@ -140,6 +141,19 @@ const general = {
     doc: 'PEM private key of `ALTER_ADMIN_TLS_CERT`, unencrypted.',
     secret: true,
   }),
+  injectorTlsCert: setting({
+    name: 'ALTER_INJECTOR_TLS_CERT',
+    default: null,
+    parse: parseCertificates,
+    doc: 'PEM certificate of the injector, together with `ALTER_INJECTOR_TLS_KEY`, where cert-manager or somebody else makes it; read again like those above. Without it the injector makes its own.',
+  }),
+  injectorTlsKey: setting({
+    name: 'ALTER_INJECTOR_TLS_KEY',
+    default: null,
+    parse: parsePrivateKey,
+    doc: 'PEM private key of `ALTER_INJECTOR_TLS_CERT`, unencrypted.',
+    secret: true,
+  }),
   proxyProtocolFrom: setting({
     name: 'ALTER_PROXY_PROTOCOL_FROM',
     default: '',
@@ -275,16 +289,114 @@ const timeouts = {
   drainMs: timeout('ALTER_DRAIN_TIMEOUT', '30s', 'From the signal to stop until requests that still run are cut.'),
 };
 
+const injector = {
+  listen: setting({
+    name: 'ALTER_INJECTOR_LISTEN',
+    default: '127.0.0.1:9443',
+    parse: parseListen,
+    doc: 'Where the API server of Kubernetes reaches the injector, over TLS.',
+  }),
+  host: setting({
+    name: 'ALTER_INJECTOR_HOST',
+    default: null,
+    parse: parseServiceName,
+    doc: "The name of the injector's Service, `NAME.NAMESPACE.svc`, for which it makes its own certificate.",
+  }),
+  certificateSecret: setting({
+    name: 'ALTER_INJECTOR_CERTIFICATE_SECRET',
+    default: null,
+    parse: parseNamespacedName,
+    doc: 'The Secret, as `NAMESPACE/NAME`, in which the injectors share the authority of their own certificates. It must exist; empty is enough.',
+  }),
+  webhook: setting({
+    name: 'ALTER_INJECTOR_WEBHOOK',
+    default: null,
+    parse: parseKubernetesName,
+    doc: 'The MutatingWebhookConfiguration in which the injector keeps that authority (`caBundle`).',
+  }),
+  onProblem: setting({
+    name: 'ALTER_INJECTOR_ON_PROBLEM',
+    default: 'refuse',
+    parse: oneOf('refuse', 'admit'),
+    doc: 'A pod whose annotations are wrong is refused, or let in as it is, with a warning to whoever made it: `refuse` or `admit`.',
+  }),
+  mode: setting({
+    name: 'ALTER_INJECTOR_MODE',
+    default: 'sidecar',
+    parse: oneOf('sidecar', 'gateway'),
+    doc: 'What a pod gets that does not say: a proxy of its own, or the way to the gateway.',
+  }),
+  image: setting({
+    name: 'ALTER_INJECTOR_IMAGE',
+    default: null,
+    parse: parseImage,
+    doc: 'The image of what is added to pods.',
+  }),
+  imagePullPolicy: setting({
+    name: 'ALTER_INJECTOR_IMAGE_PULL_POLICY',
+    default: 'IfNotPresent',
+    parse: oneOf('IfNotPresent', 'Always', 'Never'),
+    doc: 'When it is pulled.',
+  }),
+  uid: setting({
+    name: 'ALTER_INJECTOR_UID',
+    default: '10128',
+    parse: integer({ min: 1_000, max: 2_147_483_647 }),
+    doc: 'User and group of what is added to pods. No container of a workload may run as it.',
+  }),
+  resources: setting({
+    name: 'ALTER_INJECTOR_RESOURCES',
+    default: '{"requests":{"cpu":"50m","memory":"128Mi"},"limits":{"memory":"256Mi"}}',
+    parse: parseResources,
+    doc: 'CPU and memory of a sidecar, in JSON as in a container.',
+  }),
+  sidecarSettings: setting({
+    name: 'ALTER_INJECTOR_SIDECAR_SETTINGS',
+    default: '{}',
+    parse: parseSidecarSettings,
+    doc: 'Settings that every sidecar gets, as a JSON object of names and texts: `{"ALTER_EGRESS_MODE":"deny"}`. No secret is taken.',
+  }),
+  gateway: setting({
+    name: 'ALTER_INJECTOR_GATEWAY',
+    default: null,
+    parse: parseGateway,
+    doc: 'The proxy that pods in gateway mode are sent to: `http://HOST:PORT` or `https://HOST:PORT`.',
+  }),
+  caConfigMap: setting({
+    name: 'ALTER_INJECTOR_CA_CONFIG_MAP',
+    default: 'alter-egress-ca',
+    parse: parseKubernetesName,
+    doc: "The ConfigMap with `ca.crt`, the gateway's authority, in the namespace of each pod in gateway mode.",
+  }),
+  noProxy: setting({
+    name: 'ALTER_INJECTOR_NO_PROXY',
+    default: 'localhost,127.0.0.1,::1,.svc,.cluster.local',
+    parse: parseNoProxy,
+    doc: 'What pods reach without the proxy: `NO_PROXY`.',
+  }),
+  lockImage: setting({
+    name: 'ALTER_INJECTOR_LOCK_IMAGE',
+    default: null,
+    parse: parseImage,
+    doc: 'An image with the program `nft`, for pods that ask to be locked so that only their proxy can leave them. Without it, such a pod is refused.',
+  }),
+};
+
 export type Config = Values<typeof general> & {
   readonly limits: Values<typeof limits>;
   readonly timeouts: Values<typeof timeouts>;
+  readonly injector: Values<typeof injector>;
 };
+
+/** What `alter serve --role injector` goes by. */
+export type InjectorSettings = Config['injector'];
 
 /** Every setting, by the section of the documentation that it stands in. */
 export const settingSections: readonly { readonly title: string; readonly settings: readonly Setting<unknown>[] }[] = [
   { title: 'General', settings: Object.values(general) },
   { title: 'Limits', settings: Object.values(limits) },
   { title: 'Timeouts', settings: Object.values(timeouts) },
+  { title: 'Injector', settings: Object.values(injector) },
 ];
 
 const allSettings = settingSections.flatMap((section) => section.settings);
@@ -331,6 +443,7 @@ export function parseConfig(values: Readonly<Record<string, string | undefined>>
     ...parseTable(general, values, problems),
     limits: parseTable(limits, values, problems),
     timeouts: parseTable(timeouts, values, problems),
+    injector: parseTable(injector, values, problems),
   };
   const broken = new Set(problems.map((problem) => problem.field));
   for (const problem of checkTogether(config)) if (!broken.has(problem.field)) problems.push(problem);
@@ -397,6 +510,7 @@ function* checkTogether(config: Config): Iterable<Problem> {
   for (const [certificateKey, keyKey] of [
     ['proxyTlsCert', 'proxyTlsKey'],
     ['adminTlsCert', 'adminTlsKey'],
+    ['injectorTlsCert', 'injectorTlsKey'],
   ] as const) {
     const [certificate, key] = [config[certificateKey], config[keyKey]];
     const [certificateName, keyName] = [general[certificateKey].name, general[keyKey].name];
@@ -622,6 +736,82 @@ function parsePrivateKey(text: string): Parsed<string> {
 
 function parsePath(text: string): Parsed<string> {
   return text.includes('\0') ? { problem: 'is not a path' } : { value: text };
+}
+
+/** A DNS subdomain, which is what Kubernetes wants of the names of its objects. */
+function parseKubernetesName(text: string): Parsed<string> {
+  return isKubernetesName(text)
+    ? { value: text }
+    : { problem: `${quote(text)} is not the name of a Kubernetes object` };
+}
+
+function parseNamespacedName(text: string): Parsed<{ readonly namespace: string; readonly name: string }> {
+  const [namespace = '', name = '', ...rest] = text.split('/');
+  if (rest.length === 0 && isKubernetesName(namespace) && isKubernetesName(name)) return { value: { namespace, name } };
+  return { problem: `${quote(text)} is not NAMESPACE/NAME` };
+}
+
+function parseServiceName(text: string): Parsed<string> {
+  const fits = /^[^.]+\.[^.]+\.svc$/.test(text) && isKubernetesName(text);
+  return fits ? { value: text } : { problem: `${quote(text)} is not NAME.NAMESPACE.svc` };
+}
+
+function parseImage(text: string): Parsed<string> {
+  return /^[A-Za-z0-9][\w.\-/:@]{0,1023}$/.test(text) ? { value: text } : { problem: `${quote(text)} is not an image` };
+}
+
+function parseNoProxy(text: string): Parsed<readonly string[]> {
+  const entries = splitList(text);
+  const wrong = entries.find((entry) => !isNoProxyEntry(entry));
+  return wrong === undefined ? { value: entries } : { problem: `${quote(wrong)} is not a name, address or range` };
+}
+
+/** `parts` is all that a proxy URL may have: the key and the user belong to each workload. */
+function parseGateway(text: string): Parsed<string> {
+  const parts = /^https?:\/\/(?:\[[0-9a-f:]+\]|[a-z0-9.-]+):\d{1,5}$/.exec(text);
+  return parts !== null && URL.canParse(text)
+    ? { value: text }
+    : { problem: 'must be http://HOST:PORT or https://HOST:PORT' };
+}
+
+type Quantities = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+function parseResources(text: string): Parsed<Quantities> {
+  const value = findJsonObject(text);
+  const fits =
+    value !== null &&
+    Object.entries(value).every(
+      ([kind, amounts]) =>
+        (kind === 'requests' || kind === 'limits') &&
+        isRecord(amounts) &&
+        Object.values(amounts).every((amount) => typeof amount === 'string' && /^\d[\w.]{0,30}$/.test(amount)),
+    );
+  return fits
+    ? { value: value as Quantities }
+    : { problem: 'must be JSON such as {"requests":{"cpu":"50m"},"limits":{"memory":"256Mi"}}' };
+}
+
+function parseSidecarSettings(text: string): Parsed<Readonly<Record<string, string>>> {
+  const value = findJsonObject(text);
+  if (value === null || !Object.values(value).every((one) => typeof one === 'string'))
+    return { problem: 'must be a JSON object of names and texts' };
+  const open = [general, limits, timeouts].flatMap((table) => Object.values(table as Record<string, Setting<unknown>>));
+  const wrong = Object.keys(value).find((name) => !open.some((one) => one.name === name && one.secret !== true));
+  if (wrong !== undefined) return { problem: `${quote(wrong)} is not a setting, or is a secret one` };
+  return { value: value as Readonly<Record<string, string>> };
+}
+
+function findJsonObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function splitList(text: string): string[] {

@@ -78,9 +78,7 @@ export class UserVerifier {
     requireCurrent(verified, now);
     if (verified !== known) this.#verified.set(cacheKey, verified);
     const { user } = verified;
-    const userId = await this.#model.findUserId(appId, user);
-    const stored = userId === null ? null : await this.#model.findUser(appId, userId);
-    const proved = { ...user, userId, addedGroups: stored?.addedGroups ?? [] };
+    const proved = { ...user, userId: await this.#model.findUserId(appId, user) };
     this.#onVerified(appId, proved);
     return proved;
   }

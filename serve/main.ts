@@ -10,6 +10,7 @@ import { StoreUnavailable } from '../vault/store.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
+import { startInjectorService } from './injector.ts';
 import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
 import { type Role, type Service, startService } from './service.ts';
@@ -17,7 +18,7 @@ import { loadConfig } from './settings.ts';
 import { findUnsafeRuntime } from './unsafe-runtime.ts';
 
 export interface ServeOptions {
-  readonly role: Role;
+  readonly role: Role | 'injector';
   /** Path of a YAML file with settings. */
   readonly config: string | undefined;
   /** Also starts a local TLS upstream that echoes, for a first try. */
@@ -29,6 +30,8 @@ const echoPort = 8443;
 
 /** Runs until it is told to stop. Resolves with the exit code: 0 after a drain, 2 for a configuration that is not valid. */
 export async function serve(options: ServeOptions): Promise<number> {
+  const { role } = options;
+  if (role === 'injector') return serveInjector(options);
   const stop = new StopSignal();
   let echo: EchoUpstream | null = null;
   let service: Service;
@@ -42,8 +45,8 @@ export async function serve(options: ServeOptions): Promise<number> {
       echo = await openEcho();
       config = withEcho(config, echo);
     }
-    service = await startService({ config, rootKey: openRootKey(config), role: options.role, log, clock: Date.now });
-    announce(config, service, echo, options.role);
+    service = await startService({ config, rootKey: openRootKey(config), role, log, clock: Date.now });
+    announce(config, service, echo, role);
     const load = (): Config => loadConfig(options.env, options.config);
     certificates = followCertificates({ config, load, service, log });
   } catch (error) {
@@ -60,6 +63,31 @@ export async function serve(options: ServeOptions): Promise<number> {
   stop.release();
   if (code !== 0) process.exit(code); // whatever still runs was told twice to end
   return code;
+}
+
+/** The injector holds nothing that the other roles have: no store, no key, no authority that workloads trust. */
+async function serveInjector(options: ServeOptions): Promise<number> {
+  const stop = new StopSignal();
+  try {
+    refuseUnsafeRuntime(options.env);
+    const load = (): Config => loadConfig(options.env, options.config);
+    const config = load();
+    const log = createLog({ level: config.logLevel });
+    endOnSurprise(log);
+    const service = await startInjectorService({ config, env: options.env, log, clock: Date.now });
+    const certificates = followCertificates({ config, load, service, log });
+    process.stdout.write(
+      `The injector is ready.\n\n  webhook  https://${authorityOf(service.address)}/inject\n  ops      http://${authorityOf(service.ops)} (/livez /readyz /metrics)\n`,
+    );
+    await stop.first;
+    certificates.stop();
+    await service.close();
+    stop.release();
+    return 0;
+  } catch (error) {
+    stop.release();
+    return report(error);
+  }
 }
 
 /** SIGTERM and SIGINT, the first and the second of them. */

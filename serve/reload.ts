@@ -19,7 +19,8 @@ export function followCertificates(of: {
 }): { stop(): void } {
   const { load, service, log } = of;
   let known = fingerprint(of.config);
-  if (of.config.proxyTlsCert === null && of.config.adminTlsCert === null) return { stop: () => {} };
+  if (of.config.proxyTlsCert === null && of.config.adminTlsCert === null && of.config.injectorTlsCert === null)
+    return { stop: () => {} };
   const look = (): void => {
     try {
       const config = load();
@@ -47,5 +48,9 @@ export function followCertificates(of: {
 
 function fingerprint(config: Config): string {
   const { proxyTlsCert, proxyTlsKey, proxyTlsClientCa, adminTlsCert, adminTlsKey } = config;
-  return JSON.stringify([proxyTlsCert, proxyTlsKey, proxyTlsClientCa, adminTlsCert, adminTlsKey]);
+  const { injectorTlsCert, injectorTlsKey } = config;
+  return JSON.stringify([
+    ...[proxyTlsCert, proxyTlsKey, proxyTlsClientCa],
+    ...[adminTlsCert, adminTlsKey, injectorTlsCert, injectorTlsKey],
+  ]);
 }

@@ -17,6 +17,7 @@ const setByChart: readonly string[] = [
   'ALTER_PROXY_TLS_CLIENT_CA',
   'ALTER_ADMIN_TLS_CERT',
   'ALTER_DRAIN_TIMEOUT',
+  ...settingNames.filter((name) => name.startsWith('ALTER_INJECTOR_')),
 ];
 
 const start = '<!-- values -->';
@@ -75,7 +76,7 @@ export function renderChartSchema(schema: string): string {
   const secret = settingSections.flatMap(({ settings }) =>
     settings.filter((one) => one.secret).map(({ name }) => name),
   );
-  const taken = [...setByChart, ...secret];
+  const taken = [...new Set([...setByChart, ...secret])];
   const document = JSON.parse(schema);
   document.properties.settings.properties = Object.fromEntries(
     settingNames.filter((name) => !taken.includes(name)).map((name) => [name, { type: ['string', 'number'] }]),

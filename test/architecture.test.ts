@@ -28,9 +28,10 @@ const rooms: Readonly<Record<string, { readonly rooms: readonly string[]; readon
     rooms: ['core', 'vault', 'certs', 'telemetry'],
     packages: ['koa', '@koa/router', '@koa/bodyparser', 'zod', 'zod-openapi', 'jose', 'rate-limiter-flexible', 'tldts'],
   },
+  injector: { rooms: ['core', 'certs', 'telemetry'], packages: ['koa'] },
   cli: { rooms: ['core'], packages: ['@oclif/core', '@inquirer/prompts'] },
   serve: {
-    rooms: ['core', 'vault', 'certs', 'telemetry', 'proxy', 'admin'],
+    rooms: ['core', 'vault', 'certs', 'telemetry', 'proxy', 'admin', 'injector'],
     packages: ['yaml'],
   },
 };

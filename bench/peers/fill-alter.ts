@@ -55,7 +55,7 @@ export async function fillAlter(of: {
       baseGrantLabel: 'default',
     });
     await app.grants.update(grant.value.id, (stored) => ({ ...stored, policy }));
-    const token = issueToken('runtime', Date.now());
+    const token = issueToken('runtime');
     await app.keys.create({
       id: token.id,
       appId,

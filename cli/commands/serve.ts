@@ -14,8 +14,8 @@ export default class Serve extends BaseCommand {
   ];
   static override flags = {
     role: Flags.option({
-      options: ['all', 'proxy', 'admin'] as const,
-      description: 'What to run.',
+      options: ['all', 'proxy', 'admin', 'injector'] as const,
+      description: 'What to run; `injector` is the admission webhook of Kubernetes.',
       default: 'all' as const,
     })(),
     config: Flags.string({ description: 'A YAML file with settings under their variable names.', helpValue: 'PATH' }),
