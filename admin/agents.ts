@@ -1,7 +1,8 @@
 import type { Agent, AgentStatus } from '../core/agent.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { PageQuery, Versioned } from '../vault/record.ts';
 import { requireRevision } from './etag.ts';
 import { representGrants } from './grants.ts';
+import { revokeKeys } from './keys.ts';
 import { listMatching } from './list-matching.ts';
 import { checkNewKey, mintKey } from './mint-key.ts';
 import { principalRequests, principalResponses } from './principal-schemas.ts';
@@ -110,9 +111,17 @@ export const agentRoutes: readonly Route[] = [
     operationId: 'revokeAgent',
     summary: 'Revoke an agent for good, with all its keys and delegations',
     scope: 'dashboard_agents:admin',
+    whileArchived: true,
     status: 200,
     response: principalResponses.agent,
-    answer: (call) => setStatus(call, 'revoked', 'agent.revoked'),
+    async answer(call) {
+      const { app, changes } = call;
+      const answered = await setStatus(call, 'revoked', 'agent.revoked');
+      const agentId = answered.body.id;
+      const list = (page: PageQuery) => app.keys.list({ ...page, agentId });
+      await revokeKeys(list, `with its agent ${agentId}`, app, changes);
+      return answered;
+    },
   }),
   appRoute({
     method: 'GET',
@@ -168,7 +177,7 @@ async function setStatus(
   { app, changes, params }: AppCall<Record<never, never>, Record<never, never>>,
   status: AgentStatus,
   event: ChangeEvent['event'],
-): Promise<{ body: object; revision: number }> {
+): Promise<ReturnType<typeof answerAgent>> {
   const current = await app.agents.get(params.agent!);
   const updated = await changes.before(agentEvent(event, current.value), () =>
     app.agents.update(current.value.id, (agent) => (agent.status === status ? agent : { ...agent, status })),
@@ -176,7 +185,7 @@ async function setStatus(
   return answerAgent(updated);
 }
 
-function answerAgent({ value, revision }: Versioned<Agent>): { body: object; revision: number } {
+function answerAgent({ value, revision }: Versioned<Agent>) {
   return { body: representAgent(value), revision };
 }
 

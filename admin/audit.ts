@@ -83,6 +83,7 @@ export const auditRoutes: readonly Route[] = [
     summary: 'Prove that no event of the audit was changed, removed, added or moved, or name the first break',
     scope: 'dashboard_audit:read',
     body: verification.request,
+    whileArchived: true,
     status: 200,
     response: verification.response,
     async answer({ app, readBody }) {

@@ -21,8 +21,8 @@ export async function bootstrap(of: {
   const { vault, clock } = of;
   const appId = await findOrCreateApp(of);
   if ((await vault.accessTokens.list({ limit: 1, offset: 0 })).total > 0) return { appId };
-  const accessToken = issueToken('pat');
   const now = clock();
+  const accessToken = issueToken('pat', now);
   const record: AccessToken = {
     id: accessToken.id,
     name: 'first start',

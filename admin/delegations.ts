@@ -44,6 +44,7 @@ export const delegationRoutes: readonly Route[] = [
     operationId: 'revokeDelegation',
     summary: 'Revoke a delegation for good; it stays listed',
     scope: 'dashboard_secrets:write',
+    whileArchived: true,
     status: 200,
     response: principalResponses.delegation,
     async answer({ app, changes, params, now }) {

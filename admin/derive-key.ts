@@ -38,7 +38,7 @@ export async function deriveKey(
 ): Promise<Answer> {
   const { app, changes, now, parent } = of;
   const wanted = endOfKey(body, now) ?? now + defaultLifeMs;
-  const token = issueToken('derived');
+  const token = issueToken('derived', now);
   const key: RuntimeKey = {
     id: token.id,
     appId: app.appId,
@@ -57,5 +57,12 @@ export async function deriveKey(
     revokedAt: null,
   };
   const minted = await changes.before(keyEvent('key.minted', key), () => app.keys.create(key));
+  // Revoked meanwhile: whoever looked for its children then may have missed this one.
+  if ((await app.keys.get(parent.id)).value.revokedAt !== null) {
+    await changes.before({ ...keyEvent('key.revoked', key), reason: `derived from ${parent.id}` }, () =>
+      app.keys.revoke(key.id),
+    );
+    throw new AlterError('unauthenticated');
+  }
   return { body: { ...representKey(minted.value, now), key: token.plaintext }, revision: minted.revision };
 }

@@ -53,11 +53,7 @@ async function answer(
   const { accessToken, caller, requestId, body } = ctx.state;
   requireScope(route, { accessToken, caller });
   const app =
-    caller !== null
-      ? await of.vault.app(caller.key.appId)
-      : params.app === undefined
-        ? null
-        : await openApp(of.vault, params.app, accessToken);
+    caller !== null || params.app !== undefined ? await openApp(of.vault, params.app ?? null, ctx.state, route) : null;
   const call: Call<z.ZodRawShape, z.ZodRawShape> = {
     vault: of.vault,
     certificatePem: of.certificatePem,
@@ -131,11 +127,24 @@ function requireScope(
   throw new AlterError('insufficient_scope', { detail: `The token lacks the scope ${route.scope}.` });
 }
 
-/** Throws `not_found`, also for an app that exists but that the token may not see. */
-async function openApp(vault: Vault, idOrName: string, accessToken: AccessToken | null): Promise<AppVault> {
-  const { value: app } = await vault.apps.get(idOrName);
-  if (accessToken === null || (accessToken.appId !== null && accessToken.appId !== app.id))
-    throw new AlterError('not_found');
+/**
+ * The app of the path, or that of the key. Throws `not_found`, also for an app that exists but that the token may not see,
+ * and `conflict` for a change in an app that is archived.
+ */
+async function openApp(
+  vault: Vault,
+  idOrName: string | null,
+  { accessToken, caller }: Pick<AdminState, 'accessToken' | 'caller'>,
+  route: Route,
+): Promise<AppVault> {
+  const { value: app } = await vault.apps.get(caller?.key.appId ?? idOrName ?? '');
+  const isSeen = caller !== null || (accessToken !== null && (accessToken.appId ?? app.id) === app.id);
+  if (!isSeen) throw new AlterError('not_found');
+  if (app.archivedAt !== null && route.method !== 'GET' && route.whileArchived !== true)
+    throw new AlterError('conflict', {
+      detail: 'The app is archived: its objects are read, revoked and deleted, and otherwise stay as they are.',
+      hint: 'Take it back into use first, with `alter apps unarchive`.',
+    });
   return vault.app(app.id);
 }
 

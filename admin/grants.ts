@@ -7,10 +7,11 @@ import type { SecretRepository } from '../vault/secret-repository.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { refuse } from './check-fields.ts';
 import { requireRevision } from './etag.ts';
+import { requireActive } from './mint-key.ts';
 import { requirePolicyScope, takeGrantTerms } from './policy-intake.ts';
 import { checkPrincipal, findPrincipal } from './principal-intake.ts';
 import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
-import { representGrant, representPage } from './representation.ts';
+import { formatTime, representGrant, representPage } from './representation.ts';
 import { type Answer, type AppCall, appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
 
@@ -116,6 +117,7 @@ export const grantRoutes: readonly Route[] = [
     operationId: 'revokeGrant',
     summary: 'Revoke a grant for good; it stays listed',
     scope: 'dashboard_secrets:write',
+    whileArchived: true,
     status: 200,
     response: responses.grant,
     async answer(call) {
@@ -128,7 +130,50 @@ export const grantRoutes: readonly Route[] = [
       return answerGrant(call, revoked);
     },
   }),
+  appRoute({
+    method: 'POST',
+    path: `${item}/clone`,
+    operationId: 'cloneGrant',
+    summary: 'Grant the same secret to the same principal under the same policy once more, with an end of its own',
+    scope: 'dashboard_secrets:write',
+    body: requests.cloneGrant,
+    status: 201,
+    response: responses.grant,
+    async answer({ app, changes, params, now, readBody }) {
+      const { value: source } = await app.grants.get(params.grant!);
+      const terms = (asked: Clone) => takeCloneTerms(source, asked, now);
+      const body = readBody((valid) => terms(valid).problems);
+      requireUnrevoked(source);
+      const { value: secret } = await app.secrets.get(source.secretId);
+      const { principal } = source;
+      if (principal.type === 'agent') requireActive((await app.agents.get(principal.agentId)).value);
+      const { policy, expiresAt } = terms(body);
+      const { label = source.label, description = source.description } = body;
+      return createGrant({ principal, label, description, policy, expiresAt }, { app, changes, now, secret });
+    },
+  }),
 ];
+
+type Clone = Partial<ReturnType<typeof requests.cloneGrant.parse>>;
+
+/** The end is as asked, within the policy; without one it is that of the source, or an earlier one that the policy sets. */
+function takeCloneTerms(source: Grant, asked: Clone, now: number) {
+  const { ttl_seconds: ttl, expires_at: expiresAt } = asked;
+  const field = ttl === undefined ? 'expires_at' : 'ttl_seconds';
+  const none = { policy: null, expiresAt: null };
+  if (ttl !== undefined && expiresAt !== undefined)
+    return { ...none, problems: [{ field, message: 'and expires_at exclude each other' }] };
+  const end = ttl === undefined ? expiresAt : formatTime(now + ttl * 1_000);
+  const policy = source.policy;
+  const terms = takeGrantTerms({ grant_policy: policy, expires_at: end }, null, { field: 'grant_policy', now });
+  if (end === undefined && source.expiresAt !== null) {
+    if (source.expiresAt <= now)
+      return { ...none, problems: [{ field, message: 'is needed, since the grant itself has expired' }] };
+    return { ...terms, expiresAt: Math.min(source.expiresAt, terms.expiresAt ?? source.expiresAt) };
+  }
+  const named = terms.problems.map((problem) => (problem.field === 'expires_at' ? { ...problem, field } : problem));
+  return { ...terms, problems: named };
+}
 
 type Terms = Parameters<typeof takeGrantTerms>[0];
 

@@ -1,6 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import type { Group } from '../core/group.ts';
 import { isId } from '../core/id.ts';
+import { groupsOf, type User } from '../core/user.ts';
 import type { Versioned } from '../vault/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { representGrants } from './grants.ts';
@@ -11,6 +12,7 @@ import { formatTime, representPage, representUser } from './representation.ts';
 import { appRoute, type Route } from './route.ts';
 
 const collection = '/v1/apps/{app}/groups';
+const member = `${collection}/{group}/members/{user}`;
 /** Two counts are asked for each group of a page: so many at a time. */
 const countedAtOnce = 20;
 
@@ -87,7 +89,65 @@ export const groupRoutes: readonly Route[] = [
       };
     },
   }),
+  appRoute({
+    method: 'PUT',
+    path: member,
+    operationId: 'addGroupMember',
+    summary: 'Put a user into a group, whatever their tokens say; a member stays one',
+    scope: 'dashboard_identity_providers:write',
+    status: 200,
+    response: principalResponses.user,
+    async answer({ app, changes, params }) {
+      const { value: group } = await getGroup(app, params.group!);
+      const { value: user } = await app.users.get(params.user!);
+      if (user.idpId !== group.idpId)
+        throw new AlterError('conflict', {
+          detail: 'The user and the group are of two identity providers.',
+          hint: 'Grant the secret to the user, or create a group of the provider that the user is of.',
+        });
+      return answerUser(
+        await changes.before(memberEvent('group.member_added', group, user), () =>
+          app.users.addTo(user.id, group.externalGroupId),
+        ),
+      );
+    },
+  }),
+  appRoute({
+    method: 'DELETE',
+    path: member,
+    operationId: 'removeGroupMember',
+    summary:
+      'Take a user out of a group that an operator put them into; a membership that tokens name is not ours to end',
+    scope: 'dashboard_identity_providers:write',
+    whileArchived: true,
+    status: 200,
+    response: principalResponses.user,
+    async answer({ app, changes, params }) {
+      const { value: group } = await getGroup(app, params.group!);
+      const { value: user } = await app.users.get(params.user!);
+      if (user.idpId !== group.idpId || !groupsOf(user).includes(group.externalGroupId))
+        throw new AlterError('not_found', { detail: 'The user is not in this group.' });
+      if (!user.addedGroups.includes(group.externalGroupId))
+        throw new AlterError('conflict', {
+          detail: 'The user is in this group because their token says so.',
+          hint: 'Take them out of it at the identity provider; the next token of theirs says so here.',
+        });
+      return answerUser(
+        await changes.before(memberEvent('group.member_removed', group, user), () =>
+          app.users.removeFrom(user.id, group.externalGroupId),
+        ),
+      );
+    },
+  }),
 ];
+
+function answerUser({ value, revision }: Versioned<User>) {
+  return { body: representUser(value), revision };
+}
+
+function memberEvent(event: 'group.member_added' | 'group.member_removed', group: Group, user: User) {
+  return { event, app_id: group.appId, user_id: user.id, reason: group.id } as const;
+}
 
 /** Throws `not_found`, `conflict` where an external id is that of several. */
 async function getGroup(app: AppVault, idOrExternalId: string): Promise<Versioned<Group>> {

@@ -100,6 +100,7 @@ export const identityProviderRoutes: readonly Route[] = [
     summary: 'Trust an identity provider no longer; what its users lent to agents ends, too',
     scope: 'dashboard_identity_providers:delete',
     conditional: true,
+    whileArchived: true,
     status: 204,
     response: null,
     async answer({ app, changes, params, expectedRevision }) {

@@ -1,6 +1,6 @@
 import { AlterError, type Problem } from '../core/errors.ts';
 import { keyStatus, maxWorkingKeys, type RuntimeKey } from '../core/runtime-key.ts';
-import type { PageQuery, Versioned } from '../vault/record.ts';
+import type { Page, PageQuery, Versioned } from '../vault/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { countKeys } from './count-keys.ts';
 import { requireRevision } from './etag.ts';
@@ -119,6 +119,7 @@ export const keyRoutes: readonly Route[] = [
     summary: 'Revoke a runtime key for good, with those that were derived from it',
     scope: 'dashboard_keys:admin',
     body: requests.revokeKey,
+    whileArchived: true,
     status: 200,
     response: responses.key,
     async answer({ app, changes, params, now, readBody }) {
@@ -148,15 +149,26 @@ async function requireAnother(key: RuntimeKey, app: AppVault, now: number): Prom
   });
 }
 
-/** The proxy refuses them already, as their parent is revoked; here their records come to say so. */
 async function revokeDerived(parent: RuntimeKey, app: AppVault, changes: ChangeRecorder): Promise<void> {
   if (parent.keyType !== 'runtime') return;
-  const list = (page: PageQuery) => app.keys.list({ ...page, parentId: parent.id });
+  await revokeKeys(
+    (page) => app.keys.list({ ...page, parentId: parent.id }),
+    `derived from ${parent.id}`,
+    app,
+    changes,
+  );
+}
+
+/** The proxy refuses them already, as what they hang on is revoked; here their records come to say so. */
+export async function revokeKeys(
+  list: (page: PageQuery) => Promise<Page<RuntimeKey>>,
+  reason: string,
+  app: AppVault,
+  changes: ChangeRecorder,
+): Promise<void> {
   const { items } = await listMatching(list, (key) => key.revokedAt === null, { limit: Infinity, offset: 0 });
   for (const { value: key } of items)
-    await changes.before({ ...keyEvent('key.revoked', key), reason: `derived from ${parent.id}` }, () =>
-      app.keys.revoke(key.id),
-    );
+    await changes.before({ ...keyEvent('key.revoked', key), reason }, () => app.keys.revoke(key.id));
 }
 
 /** `alter_rk_` and the id is what lists show and logs hold, so it names the key as well. */

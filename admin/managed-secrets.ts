@@ -148,6 +148,7 @@ export const managedSecretRoutes: readonly Route[] = [
     summary: 'Delete a managed secret for good, and revoke its grants',
     scope: 'dashboard_secrets:delete',
     conditional: true,
+    whileArchived: true,
     status: 204,
     response: null,
     async answer({ app, changes, params, expectedRevision }) {

@@ -32,7 +32,7 @@ export async function mintKey(
   if (agent !== null) requireActive(agent);
   await requireRoom(app, now);
   const keyType = agent === null ? 'runtime' : 'agent';
-  const token = issueToken(keyType);
+  const token = issueToken(keyType, now);
   const key: RuntimeKey = {
     id: token.id,
     appId: app.appId,

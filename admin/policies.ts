@@ -138,6 +138,7 @@ export const policyRoutes: readonly Route[] = [
     summary: 'Whether a request with this grant or delegation would be let through, and the rule that decides',
     scope: 'dashboard_policy:read',
     body: policyRequests.explain,
+    whileArchived: true,
     status: 200,
     response: explanation,
     answer: explainGrant,

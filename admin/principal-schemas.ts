@@ -128,7 +128,8 @@ const user = z
     external_id: z.string(),
     email: z.string().nullable(),
     name: z.string().nullable(),
-    groups: z.array(z.string()).meta({ description: 'As the newest token said' }),
+    groups: z.array(z.string()).meta({ description: 'As the newest token said, with those of added_groups' }),
+    added_groups: z.array(z.string()).meta({ description: 'Into which an operator put the user' }),
     created_at: time,
     last_seen_at: time.nullable(),
   })
@@ -139,7 +140,10 @@ const groupFields = {
   idp_id: z.string(),
   external_group_id: z.string(),
   name: z.string(),
-  member_count: z.number().int().meta({ description: 'Users whose newest token named the group' }),
+  member_count: z
+    .number()
+    .int()
+    .meta({ description: 'Users whose newest token named the group, or whom an operator put into it' }),
   grant_count: z.number().int().meta({ description: 'Grants to the group, revoked ones too' }),
   created_at: time,
 };

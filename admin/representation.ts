@@ -8,7 +8,7 @@ import type { InjectionRule } from '../core/injection.ts';
 import { keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import { tokenPrefix } from '../core/token.ts';
-import type { User } from '../core/user.ts';
+import { groupsOf, type User } from '../core/user.ts';
 
 /**
  * The domain as JSON on the wire. Field by field and never by spreading a record, so that nothing (a digest, a name of a
@@ -29,6 +29,8 @@ export function representApp(app: App) {
     name: app.name,
     policy: app.policy,
     egress_mode: app.egressMode,
+    status: app.archivedAt === null ? 'active' : 'archived',
+    archived_at: formatTimeOrNull(app.archivedAt),
     created_at: formatTime(app.createdAt),
     updated_at: formatTime(app.updatedAt),
   };
@@ -152,7 +154,8 @@ export function representUser(user: User) {
     external_id: user.externalId,
     email: user.email,
     name: user.name,
-    groups: user.groups,
+    groups: groupsOf(user),
+    added_groups: user.addedGroups,
     created_at: formatTime(user.createdAt),
     last_seen_at: formatTimeOrNull(user.lastSeenAt),
   };

@@ -26,7 +26,7 @@ export async function rotateKey(
   requireRotatable(value, now);
   if (value.agentId !== null) requireActive((await app.agents.get(value.agentId)).value);
   await requireRoom(app, now);
-  const token = issueToken(value.keyType);
+  const token = issueToken(value.keyType, now);
   const next: RuntimeKey = {
     ...value,
     id: token.id,

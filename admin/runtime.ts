@@ -4,7 +4,7 @@ import { type Grant, grantStatus } from '../core/grant.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
-import type { User, VerifiedUser } from '../core/user.ts';
+import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
 import type { Page, PageQuery } from '../vault/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { checkDerived, deriveKey, requireParent } from './derive-key.ts';
@@ -45,7 +45,7 @@ export const runtimeRoutes: readonly Route[] = [
           user:
             user === null
               ? null
-              : { id: user.userId, idp_id: user.idpId, external_id: user.externalId, groups: user.groups },
+              : { id: user.userId, idp_id: user.idpId, external_id: user.externalId, groups: groupsOf(user) },
         },
       };
     },
@@ -145,6 +145,7 @@ export const runtimeRoutes: readonly Route[] = [
     operationId: 'revokeOwnDelegation',
     summary: 'Take back what the user of X-Alter-User-Token lent',
     scope: { runtime: 'delegations:create' },
+    whileArchived: true,
     status: 200,
     response: principalResponses.delegation,
     async answer(call) {
@@ -209,7 +210,9 @@ async function findOwnGrant(
   const isTheirs =
     principal.type === 'user'
       ? principal.appUserId === user.id
-      : principal.type === 'group' && principal.idpId === user.idpId && user.groups.includes(principal.externalGroupId);
+      : principal.type === 'group' &&
+        principal.idpId === user.idpId &&
+        groupsOf(user).includes(principal.externalGroupId);
   if (!isTheirs || secret === null || grantStatus(grant, now) !== 'active')
     throw notFound('The user has no such grant.');
   const refusal = findSourceBreak(grant, secret, user);
@@ -277,11 +280,11 @@ async function listUsable(
 
 function principalsOf(user: VerifiedUser | null): Principal[] {
   if (user === null) return [{ type: 'system' }];
-  const { userId, idpId, groups } = user;
+  const { userId, idpId } = user;
   return [
     { type: 'system' },
     ...(userId === null ? [] : [{ type: 'user', appUserId: userId } as const]),
-    ...groups.map((externalGroupId) => ({ type: 'group', idpId, externalGroupId }) as const),
+    ...groupsOf(user).map((externalGroupId) => ({ type: 'group', idpId, externalGroupId }) as const),
   ];
 }
 

@@ -102,7 +102,8 @@ export const requests = {
   page: z.strictObject(paging),
   listTemplates: z.strictObject({ ...paging, search: line(128).optional() }),
   createApp: z.strictObject({ name: line(128) }),
-  updateApp: z.strictObject({ policy: policyField, egress_mode: egressMode }),
+  updateApp: z.strictObject({ name: line(128).optional(), policy: policyField, egress_mode: egressMode }),
+  deleteApp: z.strictObject({ confirm: line(128).meta({ description: 'The name of the app, as it is now' }) }),
   createSecret: z.strictObject({
     name: line(128),
     slug: z
@@ -152,6 +153,12 @@ export const requests = {
     description: line(1024).nullish(),
     grant_policy: policyField,
     expires_at: futureTime.nullish(),
+  }),
+  cloneGrant: z.strictObject({
+    label: line(128).optional().meta({ description: 'Absent: that of the grant' }),
+    description: line(1024).nullish().meta({ description: 'Absent: that of the grant' }),
+    ttl_seconds: z.number().int().min(1).max(315_360_000).optional(),
+    expires_at: futureTime.optional().meta({ description: 'Of it and ttl_seconds at most one' }),
   }),
   mintKey: z.strictObject({
     ...mintKeyFields,
@@ -208,6 +215,8 @@ const app = z
     name: z.string(),
     policy: policyDocument.nullable(),
     egress_mode: z.enum(['tunnel', 'deny']).nullable(),
+    status: z.enum(['active', 'archived']),
+    archived_at: time.nullable(),
     created_at: time,
     updated_at: time,
   })

@@ -46,7 +46,7 @@ export const tokenRoutes: readonly Route[] = [
       const body = readBody((valid) => checkNewToken(valid, accessToken, now));
       requireHeld(body.scopes, accessToken);
       const appId = await findAppOf(body.app_id, accessToken, vault);
-      const issued = issueToken('pat');
+      const issued = issueToken('pat', now);
       const token: AccessToken = {
         id: issued.id,
         name: body.name,

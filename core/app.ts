@@ -9,6 +9,8 @@ export interface App {
   readonly policy: PolicyDocument | null;
   /** What traffic without a grant gets; null: what ALTER_EGRESS_MODE says. */
   readonly egressMode: EgressMode | null;
+  /** While it is set nothing of the app works at the proxy, and its objects are only read. */
+  readonly archivedAt: number | null;
   readonly createdAt: number;
   readonly updatedAt: number;
 }

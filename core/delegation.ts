@@ -1,7 +1,7 @@
 import type { ErrorCode } from './errors.ts';
 import { type Grant, grantStatus } from './grant.ts';
 import type { Secret } from './secret.ts';
-import type { User } from './user.ts';
+import { groupsOf, type User } from './user.ts';
 
 /** A user lends an agent the use of a grant of theirs. Its id is used wherever the id of a grant is. */
 export interface Delegation {
@@ -105,7 +105,7 @@ export function findSourceBreak(grant: Grant, secret: Secret, user: User): Chain
           detail: `Grants of the secret ${secret.slug} to groups may not be delegated.`,
         };
       }
-      if (principal.idpId === user.idpId && user.groups.includes(principal.externalGroupId)) return null;
+      if (principal.idpId === user.idpId && groupsOf(user).includes(principal.externalGroupId)) return null;
       return { code: 'principal_mismatch', rule: 'delegation.membership', detail: 'The user is not in the group.' };
     case 'system':
     case 'agent':

@@ -4,7 +4,7 @@ import type { ErrorCode } from './errors.ts';
 import type { Grant } from './grant.ts';
 import type { Caller } from './runtime-key.ts';
 import type { Secret } from './secret.ts';
-import type { UserProof } from './user.ts';
+import { groupsOf, type UserProof } from './user.ts';
 
 /** What a request names, as it stands now. `delegation` is null where it names a grant itself; else `grant` is its source. */
 export interface Subject {
@@ -50,7 +50,7 @@ export function refuseCaller(
     case 'group': {
       const user = findUser(key.keyType, of.user);
       if ('code' in user) return user;
-      return user.idpId === principal.idpId && user.groups.includes(principal.externalGroupId)
+      return user.idpId === principal.idpId && groupsOf(user).includes(principal.externalGroupId)
         ? null
         : mismatch('The grant is for a group that the user is not in.');
     }

@@ -103,6 +103,13 @@ export const errorTable = {
     detail: 'Traffic without a grant is not let through here (ALTER_EGRESS_MODE=deny).',
     hint: 'Name a grant with X-Alter-Grant, or ask the operator to allow untagged traffic.',
   },
+  app_archived: {
+    status: 403,
+    proxyStatus: denied,
+    exit: 7,
+    detail: 'The app of this key is archived: nothing of it works.',
+    hint: 'Use a key of another app, or take this one back into use with `alter apps unarchive`.',
+  },
   user_token_invalid: {
     status: 403,
     proxyStatus: denied,

@@ -137,6 +137,7 @@ function judge(request: TunnelRequest, subject: Subject, now: number): Denial | 
     return delegation === null ? deny('grant_not_found', 'grant.exists') : deny('grant_revoked', 'delegation.source');
   }
   if (app === null || app.id !== key.appId) return deny('grant_not_found', 'app.exists');
+  if (app.archivedAt !== null) return deny('app_archived', 'app.live');
   const unentitled = refuseCaller({ grant, secret, delegation }, { caller, user }, now);
   // Before its life is looked at: to an agent key, a system grant must look the same in every state as none at all.
   if (unentitled?.code === 'grant_not_found' || (unentitled !== null && delegation !== null)) return denyAs(unentitled);
@@ -202,11 +203,12 @@ export type EgressMode = 'tunnel' | 'deny';
 /** The one decision about traffic that names no grant: a blind tunnel, or a request without a credential. */
 export function evaluateUntagged(
   request: Pick<EgressRequest, 'caller' | 'origin' | 'clientAddress'>,
-  mode: EgressMode,
+  mode: EgressMode | 'archived',
   now: number,
 ): UntaggedDecision {
   const refusal = evaluateKey(request.caller, request.clientAddress, now);
   if (refusal !== null) return refusal;
+  if (mode === 'archived') return deny('app_archived', 'app.live');
   if (mode !== 'tunnel') return deny('egress_denied', 'egress.mode');
   return {
     kind: 'allow',

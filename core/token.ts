@@ -1,14 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
- * Everything that authenticates has one shape: `alter_` + kind + `_` + 16 characters of visible id + 43 characters of
- * secret (256 random bits) + 6 characters of checksum, all base62, so that it survives a URL, a shell and a double click,
+ * Everything that authenticates has one shape: `alter_` + kind + `_` + 16 characters of visible id, of which the first 8
+ * are the time of issue, so that a list in the order of ids is one in the order of creation, + 43 characters of secret (256 random bits) + 6 characters of checksum, all base62, so that it survives a URL, a shell and a double click,
  * and a mistyped one is told from an unknown one without a look-up. The fixed prefix lets secret scanners find it.
  */
 export const tokenKinds = { rk: 'runtime', ak: 'agent', dk: 'derived', pat: 'pat' } as const;
 export type TokenKind = (typeof tokenKinds)[keyof typeof tokenKinds];
 
 const idLength = 16;
+const timeLength = 8;
 const secretLength = 43;
 export const checksumLength = 6;
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -29,9 +30,11 @@ export interface IssuedToken extends Token {
   readonly plaintext: string;
 }
 
-export function issueToken(kind: TokenKind): IssuedToken {
+/** `now` in milliseconds since the epoch. */
+export function issueToken(kind: TokenKind, now: number): IssuedToken {
   const short = Object.entries(tokenKinds).find(([, name]) => name === kind)![0];
-  const body = `alter_${short}_${base62(randomBytes(12), idLength)}${base62(randomBytes(32), secretLength)}`;
+  const id = base62Of(BigInt(now), timeLength) + base62(randomBytes(8), idLength - timeLength);
+  const body = `alter_${short}_${id}${base62(randomBytes(32), secretLength)}`;
   const plaintext = body + checksum(body);
   return { ...findToken(plaintext)!, plaintext };
 }
@@ -60,7 +63,12 @@ export function digestsEqual(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function base62(bytes: Buffer, length: number): string {
-  let value = BigInt(`0x${bytes.toString('hex')}`);
+  return base62Of(BigInt(`0x${bytes.toString('hex')}`), length);
+}
+
+/** The digits stand in the order of their bytes, so that greater numbers sort later. What does not fit is cut off in front. */
+function base62Of(of: bigint, length: number): string {
+  let value = of;
   let text = '';
   while (text.length < length) {
     text = alphabet[Number(value % 62n)]! + text;

@@ -9,6 +9,8 @@ export interface User {
   readonly name: string | null;
   /** External ids of the groups, as the newest token said. What a delegation of a group grant is held to. */
   readonly groups: readonly string[];
+  /** External ids of the groups that an operator put the user into, whatever the tokens say. */
+  readonly addedGroups: readonly string[];
   /** When the token was issued that the groups are from: an older token that is shown later must not bring a membership back. */
   readonly groupsAt: number;
   readonly createdAt: number;
@@ -23,9 +25,18 @@ export interface VerifiedUser {
   readonly externalId: string;
   readonly email: string | null;
   readonly name: string | null;
+  /** As the token says. */
   readonly groups: readonly string[];
+  /** As an operator says; absent: none. */
+  readonly addedGroups?: readonly string[];
   /** When the token was issued, as it says; 0 where it does not. */
   readonly issuedAt: number;
+}
+
+/** Every group that the user is in, each once. */
+export function groupsOf(user: Pick<VerifiedUser, 'groups' | 'addedGroups'>): readonly string[] {
+  const { groups, addedGroups = [] } = user;
+  return addedGroups.length === 0 ? groups : [...new Set([...groups, ...addedGroups])];
 }
 
 /** What became of the token that a request shows. No token at all is null, where this is asked for. */

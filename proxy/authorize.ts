@@ -1,3 +1,4 @@
+import type { App } from '../core/app.ts';
 import type { Delegation } from '../core/delegation.ts';
 import type { Subject } from '../core/entitle.ts';
 import { AlterError } from '../core/errors.ts';
@@ -57,13 +58,18 @@ export async function authorizeUntagged(request: UntaggedRequest, rules: Rules, 
   const { appId } = request.caller.key;
   const app = await rules.model.findApp(appId);
   rules.model.requireFresh(appId);
-  const decision = evaluateUntagged(request, app === null ? 'deny' : (app.egressMode ?? rules.mode), now);
+  const decision = evaluateUntagged(request, modeOf(app, rules.mode), now);
   return {
     delegation: null,
     grant: null,
     secret: null,
     ...(decision.kind === 'allow' ? { leave: decision.passage, refusal: null } : refuse(decision)),
   };
+}
+
+function modeOf(app: App | null, otherwise: EgressMode): EgressMode | 'archived' {
+  if (app === null) return 'deny';
+  return app.archivedAt === null ? (app.egressMode ?? otherwise) : 'archived';
 }
 
 /** Whether a tunnel may be opened for a grant that the CONNECT names. Null: it may; each request inside is asked about again. */

@@ -78,7 +78,9 @@ export class UserVerifier {
     requireCurrent(verified, now);
     if (verified !== known) this.#verified.set(cacheKey, verified);
     const { user } = verified;
-    const proved = { ...user, userId: await this.#model.findUserId(appId, user) };
+    const userId = await this.#model.findUserId(appId, user);
+    const stored = userId === null ? null : await this.#model.findUser(appId, userId);
+    const proved = { ...user, userId, addedGroups: stored?.addedGroups ?? [] };
     this.#onVerified(appId, proved);
     return proved;
   }

@@ -72,6 +72,11 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     // as one of several pods, would issue it to nobody.
     const started = role === 'proxy' || vault === null ? null : await bootstrap({ vault, clock, audit: auditLog });
 
+    if (role !== 'proxy')
+      vault?.apps
+        .clearRemains()
+        .catch((error: unknown) => log.warn('What is left of a deleted app could not be removed yet.', { error }));
+
     const listeners: ListenAddress[] = [];
     let proxy: RunningProxy | null = null;
     let workers: Workers | null = null;

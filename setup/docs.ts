@@ -20,6 +20,7 @@ const places: Readonly<Record<ErrorCode, 'proxy' | 'admin' | 'both' | 'start'>> 
   address_forbidden: 'proxy',
   plaintext_forbidden: 'proxy',
   egress_denied: 'proxy',
+  app_archived: 'proxy',
   user_token_invalid: 'proxy',
   method_refused: 'proxy',
   authority_mismatch: 'proxy',

@@ -1,11 +1,13 @@
 import type { App } from '../core/app.ts';
 import { AlterError } from '../core/errors.ts';
 import { isId, issueId } from '../core/id.ts';
-import type { Keyring, SpaceKeys } from './keyring.ts';
+import { type Keyring, type SpaceKeys, systemSpace } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
 import { document, maxPolicyBytes, oneOf, orNull, text, whole } from './record-shape.ts';
-import { type RecordKind, SealedRecords } from './sealed-records.ts';
+import { removeContents } from './remove-contents.ts';
+import { type RecordKind, SealedRecords, sealRecord } from './sealed-records.ts';
 import type { Store } from './store.ts';
+import { asked } from './store-failure.ts';
 
 const nameKind = 'app-name';
 
@@ -17,9 +19,11 @@ export const appKind: RecordKind<App> = {
     name: text(256),
     policy: orNull(document(maxPolicyBytes)),
     egressMode: orNull(oneOf(['tunnel', 'deny'])),
+    archivedAt: orNull(whole),
     createdAt: whole,
     updatedAt: whole,
   },
+  absent: { archivedAt: null },
   idOf: (app) => app.id,
   spaceOf: (app) => app.id,
 };
@@ -37,8 +41,17 @@ const entryKind: RecordKind<AppEntry> = {
   namesOf: (entry, keys) => [keys.word(nameKind, entry.name)],
 };
 
+/** An app whose key was destroyed, as long as unreadable records of it are still in the store. */
+const remainsKind: RecordKind<{ readonly id: string }> = {
+  type: 'app-remains',
+  shape: { id: isIdValue },
+  idOf: (remains) => remains.id,
+};
+const maxRemains = 1_000;
+
 export class AppRepository {
   readonly #store: Store;
+  readonly #remains: SealedRecords<{ readonly id: string }>;
   readonly #entries: SealedRecords<AppEntry>;
   readonly #keyring: Keyring;
   readonly #clock: () => number;
@@ -46,6 +59,7 @@ export class AppRepository {
   constructor(of: { store: Store; systemKeys: SpaceKeys; keyring: Keyring; clock: () => number }) {
     this.#store = of.store;
     this.#entries = new SealedRecords({ kind: entryKind, keys: of.systemKeys, store: of.store });
+    this.#remains = new SealedRecords({ kind: remainsKind, keys: of.systemKeys, store: of.store });
     this.#keyring = of.keyring;
     this.#clock = of.clock;
   }
@@ -55,7 +69,8 @@ export class AppRepository {
     const { name } = of;
     if ((await this.#findEntry(name)) !== null) throw new AlterError('conflict', { detail: 'The name is taken.' });
     const now = this.#clock();
-    const app = { id: issueId(now), name, policy: null, egressMode: null, createdAt: now, updatedAt: now };
+    const id = issueId(now);
+    const app: App = { id, name, policy: null, egressMode: null, archivedAt: null, createdAt: now, updatedAt: now };
     const { keys, change } = await this.#keyring.issue(app.id);
     const own = this.#recordsIn(keys);
     // Two spaces can't change together. In this order an app that is known has a record, so that one without a record can
@@ -74,33 +89,119 @@ export class AppRepository {
   async get(idOrName: string): Promise<Versioned<App>> {
     const entry = (isId(idOrName) ? await this.#entries.find(idOrName) : null) ?? (await this.#findEntry(idOrName));
     if (entry === null) throw new AlterError('not_found', { detail: 'There is no such app.' });
-    return this.#open(entry.value.appId);
+    return this.#open(entry.value);
   }
 
-  /** The policy and the egress mode can change, and nothing else. Throws `not_found`; as for secrets also `revision_conflict`. */
-  async update(id: string, change: (app: App) => App, expectedRevision?: number): Promise<Versioned<App>> {
+  /**
+   * The policy and the egress mode can change, and the name where `name` gives another. Throws `not_found`, `conflict` where
+   * the name is taken; as for secrets also `revision_conflict`.
+   */
+  async update(
+    id: string,
+    change: (app: App) => App,
+    expectedRevision?: number,
+    name?: string,
+  ): Promise<Versioned<App>> {
+    const { value: before } = await this.#entries.get(id);
     const own = this.#recordsIn(await this.#keyring.of(id));
+    const isRenamed = name !== undefined && name !== before.name;
+    // Two spaces again: what the entry says is the name, and the record follows.
+    if (isRenamed) {
+      const current = await this.#open(before);
+      if (expectedRevision !== undefined && current.revision !== expectedRevision)
+        throw new AlterError('revision_conflict');
+      await this.#entries.update(id, (entry) => ({ ...entry, name }));
+    }
+    try {
+      return await this.#updateIn(own, id, (app) => ({ ...change(app), name: name ?? before.name }), expectedRevision);
+    } catch (error) {
+      if (isRenamed)
+        await this.#entries.update(id, (entry) => ({ ...entry, name: before.name })).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #updateIn(
+    own: SealedRecords<App>,
+    id: string,
+    change: (app: App) => App,
+    expectedRevision: number | undefined,
+  ): Promise<Versioned<App>> {
     return own.update(
       id,
       (app) => {
         const changed = change(app);
         if (changed === app) return app;
-        const { policy, egressMode } = changed;
-        return { ...app, policy, egressMode, updatedAt: this.#clock() };
+        const { name, policy, egressMode } = changed;
+        return { ...app, name, policy, egressMode, updatedAt: this.#clock() };
       },
       expectedRevision,
     );
   }
 
-  async list(query: PageQuery): Promise<Page<App>> {
-    const { items, total } = await this.#entries.list(query);
-    return { items: await Promise.all(items.map(({ value }) => this.#open(value.appId))), total };
+  /** Idempotent. Throws `not_found`. */
+  async archive(id: string): Promise<Versioned<App>> {
+    const now = this.#clock();
+    return this.#recordsIn(await this.#keyring.of(id)).update(id, (app) =>
+      app.archivedAt === null ? { ...app, archivedAt: now, updatedAt: now } : app,
+    );
   }
 
-  async #open(id: string): Promise<Versioned<App>> {
-    const found = await this.#recordsIn(await this.#keyring.of(id)).find(id);
-    if (found !== null) return found;
-    throw new AlterError('state_invalid', { detail: `The record of the app ${id} is missing from the store.` });
+  /** Idempotent. Throws `not_found`. */
+  async unarchive(id: string): Promise<Versioned<App>> {
+    return this.#recordsIn(await this.#keyring.of(id)).update(id, (app) =>
+      app.archivedAt === null ? app : { ...app, archivedAt: null, updatedAt: this.#clock() },
+    );
+  }
+
+  /**
+   * Archives the app, so that no proxy uses it any more, then destroys its key and its entry in one step: from then on nothing
+   * that was sealed in it opens. What is left of it is removed afterwards. Throws `not_found`, `revision_conflict`.
+   */
+  async delete(id: string, expectedRevision?: number): Promise<void> {
+    const entry = await this.#entries.get(id);
+    const { revision } = await this.#open(entry.value);
+    if (expectedRevision !== undefined && revision !== expectedRevision) throw new AlterError('revision_conflict');
+    await this.archive(id);
+    const key = await this.#keyring.destroy(id);
+    await asked(
+      this.#store.commit(systemSpace, [
+        { kind: 'delete', type: entryKind.type, id, expectedRevision: entry.revision },
+        ...(key === null ? [] : [key]),
+        sealRecord(remainsKind, this.#remains.keys, { id }, 0),
+      ]),
+    );
+    this.#keyring.forget(id);
+    await this.#clear(id);
+  }
+
+  /** Removes what a process that ended in the middle of a deletion left behind. Nothing of it can be opened. */
+  async clearRemains(): Promise<void> {
+    const { items } = await this.#remains.list({ limit: maxRemains, offset: 0 });
+    for (const { value } of items) await this.#clear(value.id);
+  }
+
+  async #clear(id: string): Promise<void> {
+    await removeContents(this.#store, id);
+    const found = await this.#remains.find(id);
+    if (found === null) return; // another process was faster
+    const change = { kind: 'delete', type: remainsKind.type, id, expectedRevision: found.revision } as const;
+    try {
+      await asked(this.#store.commit(systemSpace, [change]));
+    } catch (error) {
+      if (!(error instanceof AlterError && error.code === 'revision_conflict')) throw error; // else: as above
+    }
+  }
+
+  async list(query: PageQuery): Promise<Page<App>> {
+    const { items, total } = await this.#entries.list(query);
+    return { items: await Promise.all(items.map(({ value }) => this.#open(value))), total };
+  }
+
+  async #open({ appId, name }: AppEntry): Promise<Versioned<App>> {
+    const found = await this.#recordsIn(await this.#keyring.of(appId)).find(appId);
+    if (found !== null) return { ...found, value: { ...found.value, name } };
+    throw new AlterError('state_invalid', { detail: `The record of the app ${appId} is missing from the store.` });
   }
 
   #recordsIn(keys: SpaceKeys): SealedRecords<App> {

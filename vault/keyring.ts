@@ -3,7 +3,7 @@ import { AlterError } from '../core/errors.ts';
 import type { Kms } from './kms.ts';
 import { Lru } from './lru.ts';
 import { encodeContext, encodeParts, openSealed, type SealContext, seal } from './seal.ts';
-import { type Put, RevisionConflict, type Store } from './store.ts';
+import { type Delete, type Put, RevisionConflict, type Store } from './store.ts';
 import { asked } from './store-failure.ts';
 
 /** Where everything lives that belongs to no app. No app can have this id: theirs are UUIDs. */
@@ -84,6 +84,18 @@ export class Keyring implements SpaceKeyring {
   /** Sync when the keys are in memory. Rejects with `not_found` for an app that does not exist, `state_invalid`, `state_unavailable`. */
   of(space: string): SpaceKeys | Promise<SpaceKeys> {
     return this.#known.get(space) ?? this.#loadOnce(space);
+  }
+
+  /** The change in the system space that destroys the key of a space: what was sealed there opens no more. Null where there is none. */
+  async destroy(space: string): Promise<Delete | null> {
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: keyType, id: space }]));
+    if (stored === null || stored === undefined) return null;
+    return { kind: 'delete', type: keyType, id: space, expectedRevision: stored.revision };
+  }
+
+  /** Lets go of what is in memory of a space whose key was destroyed. */
+  forget(space: string): void {
+    this.#known.delete(space);
   }
 
   /** A new key for a space, and the change in the system space that keeps it. */

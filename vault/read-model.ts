@@ -11,7 +11,7 @@ import { formatAuthority, type Origin } from '../core/origin.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret, SecretVersion } from '../core/secret.ts';
-import type { User, VerifiedUser } from '../core/user.ts';
+import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
 import { agentKind } from './agent-repository.ts';
 import { appKind } from './app-repository.ts';
 import { delegationKind, liveDelegationTag } from './delegation-repository.ts';
@@ -504,11 +504,11 @@ function toCaller(key: RuntimeKey): Caller {
 
 function principalsOf(user: VerifiedUser | null): Principal[] {
   if (user === null) return [{ type: 'system' }];
-  const { userId, idpId, groups } = user;
+  const { userId, idpId } = user;
   return [
     { type: 'system' },
     ...(userId === null ? [] : [{ type: 'user', appUserId: userId } as const]),
-    ...groups.map((externalGroupId) => ({ type: 'group', idpId, externalGroupId }) as const),
+    ...groupsOf(user).map((externalGroupId) => ({ type: 'group', idpId, externalGroupId }) as const),
   ];
 }
 

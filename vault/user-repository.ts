@@ -1,6 +1,6 @@
 import { AlterError } from '../core/errors.ts';
 import { isId, issueId } from '../core/id.ts';
-import { maxExternalIdLength, maxGroupsOfUser, type User, type VerifiedUser } from '../core/user.ts';
+import { groupsOf, maxExternalIdLength, maxGroupsOfUser, type User, type VerifiedUser } from '../core/user.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
 import { listOf, orNull, text, whole } from './record-shape.ts';
@@ -21,15 +21,17 @@ export const userKind: RecordKind<User> = {
     email: orNull(text(1_024)),
     name: orNull(text(1_024)),
     groups: listOf(text(maxExternalIdLength), maxGroupsOfUser),
+    addedGroups: listOf(text(maxExternalIdLength), maxGroupsOfUser),
     groupsAt: whole,
     createdAt: whole,
     lastSeenAt: orNull(whole),
   },
+  absent: { addedGroups: [] },
   idOf: (user) => user.id,
   spaceOf: (user) => user.appId,
   tagsOf: (user, keys) => [
     providerTag(keys, user.idpId),
-    ...[...new Set(user.groups)].map((group) => memberTag(keys, user.idpId, group)),
+    ...groupsOf(user).map((group) => memberTag(keys, user.idpId, group)),
   ],
 };
 
@@ -79,7 +81,16 @@ export class UserRepository {
   /** Throws `conflict` where the provider's user is known already. */
   async create(draft: UserDraft): Promise<Versioned<User>> {
     const { idpId, externalId, email, name } = draft;
-    const created = await this.#create({ idpId, externalId, email, name, groups: [], groupsAt: 0, lastSeenAt: null });
+    const created = await this.#create({
+      idpId,
+      externalId,
+      email,
+      name,
+      groups: [],
+      addedGroups: [],
+      groupsAt: 0,
+      lastSeenAt: null,
+    });
     if (created === null)
       throw new AlterError('conflict', { detail: 'The app has this user of the provider already.' });
     return created;
@@ -96,7 +107,8 @@ export class UserRepository {
       const found = await this.findBySubject({ idpId, externalId });
       if (found === null) {
         const lastSeenAt = this.#clock();
-        const created = await this.#create({ idpId, externalId, email, name, groups, groupsAt: issuedAt, lastSeenAt });
+        const said = { email, name, groups, groupsAt: issuedAt };
+        const created = await this.#create({ idpId, externalId, ...said, addedGroups: [], lastSeenAt });
         if (created !== null) return created;
         if (attempt === 3) throw new AlterError('state_unavailable');
         continue; // another process saw the user at the same time
@@ -108,6 +120,28 @@ export class UserRepository {
           : { ...seen, email: email ?? user.email, name: name ?? user.name, groups, groupsAt: issuedAt };
       });
     }
+  }
+
+  /**
+   * Puts the user into a group of their provider, beside those that tokens name; a member stays one. Throws `not_found`,
+   * and `conflict` where they are in as many as a user may be.
+   */
+  addTo(id: string, externalGroupId: string): Promise<Versioned<User>> {
+    return this.#records.update(id, (user) => {
+      if (user.addedGroups.includes(externalGroupId)) return user;
+      if (user.addedGroups.length >= maxGroupsOfUser)
+        throw new AlterError('conflict', { detail: `The user was added to ${maxGroupsOfUser} groups already.` });
+      return { ...user, addedGroups: [...user.addedGroups, externalGroupId] };
+    });
+  }
+
+  /** Takes back what {@link addTo} did; what a token says stays. Throws `not_found`. */
+  removeFrom(id: string, externalGroupId: string): Promise<Versioned<User>> {
+    return this.#records.update(id, (user) =>
+      user.addedGroups.includes(externalGroupId)
+        ? { ...user, addedGroups: user.addedGroups.filter((group) => group !== externalGroupId) }
+        : user,
+    );
   }
 
   /** Throws `not_found`. */
@@ -128,7 +162,7 @@ export class UserRepository {
   ): Promise<Page<User>> {
     const { limit, offset, idpId, group } = query;
     if (idpId === undefined) return this.#records.list({ limit, offset });
-    const says = (user: User) => user.idpId === idpId && (group === undefined || user.groups.includes(group));
+    const says = (user: User) => user.idpId === idpId && (group === undefined || groupsOf(user).includes(group));
     const tag = group === undefined ? providerTag(this.#keys, idpId) : memberTag(this.#keys, idpId, group);
     return this.#records.list({ limit, offset, tag, says });
   }

@@ -55,7 +55,7 @@ export async function fillAlter(of: {
       baseGrantLabel: 'default',
     });
     await app.grants.update(grant.value.id, (stored) => ({ ...stored, policy }));
-    const token = issueToken('runtime');
+    const token = issueToken('runtime', Date.now());
     await app.keys.create({
       id: token.id,
       appId,

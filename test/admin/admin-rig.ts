@@ -68,7 +68,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
   const admin = await startAdmin({ ...options, listen: { host: '127.0.0.1', port: 0 } });
 
   const issuePat = async (scopes: readonly DashboardScope[], more: { appId?: string; expiresAt?: number } = {}) => {
-    const token = issueToken('pat');
+    const token = issueToken('pat', Date.now());
     await vault.accessTokens.create({
       id: token.id,
       name: 'test',

@@ -142,8 +142,8 @@ describe('authentication', () => {
       { authorization: 'Bearer nonsense' },
       { authorization: `Basic ${rig.operator.plaintext}` },
       { authorization: `Bearer ${swapped}` },
-      { authorization: `Bearer ${issueToken('pat').plaintext}` },
-      { authorization: `Bearer ${issueToken('runtime').plaintext}` },
+      { authorization: `Bearer ${issueToken('pat', Date.now()).plaintext}` },
+      { authorization: `Bearer ${issueToken('runtime', Date.now()).plaintext}` },
       { authorization: `Bearer ${expired.plaintext}` },
       { authorization: `Bearer ${revoked.plaintext}` },
     ]) {
@@ -164,8 +164,8 @@ describe('authentication', () => {
   it('refuses a source after twenty failures in a minute, even with a good token, and says when to come back', async () => {
     rig = await startAdminRig();
     for (let i = 0; i < 20; i += 1)
-      expect((await rig.send('GET', '/v1/me', { token: issueToken('pat').plaintext })).status).toBe(401);
-    for (const token of [issueToken('pat').plaintext, rig.operator.plaintext]) {
+      expect((await rig.send('GET', '/v1/me', { token: issueToken('pat', Date.now()).plaintext })).status).toBe(401);
+    for (const token of [issueToken('pat', Date.now()).plaintext, rig.operator.plaintext]) {
       const reply = await rig.send('GET', '/v1/me', { token });
       expect([reply.status, reply.json.code]).toEqual([429, 'rate_limited']);
       expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);

@@ -188,6 +188,7 @@ const fine: Record<string, readonly unknown[]> = {
   require_reason: [null, true],
   max_ttl_seconds: [null, 1],
   default_ttl_seconds: [null, 1],
+  ttl_seconds: [1],
 };
 
 describe('every field of every body', () => {

@@ -52,10 +52,10 @@ describe('plaintext at rest', () => {
     });
     await app.secrets.rotate(secret.value.id, token(canary('rotatedvalue')));
     await app.grants.update(grant.value.id, (value) => ({ ...value, description: canary('grant') }));
-    const runtime = issueToken('runtime');
+    const runtime = issueToken('runtime', Date.now());
     const digest = digestOf('key', runtime.plaintext);
     await app.keys.create(newKey(app.appId, { id: runtime.id, digest, name: canary('keyname') }));
-    const pat = issueToken('pat');
+    const pat = issueToken('pat', Date.now());
     await vault.accessTokens.create({
       id: pat.id,
       name: canary('tokenname'),

@@ -12,7 +12,7 @@ import { alter, alterCommand, runProgram } from './alter.ts';
 let directory: string;
 let certificate: string;
 let env: Record<string, string>;
-const key = issueToken('runtime').plaintext;
+const key = issueToken('runtime', Date.now()).plaintext;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'alter-run-'));
@@ -35,7 +35,7 @@ const run = (words: readonly string[], more: Record<string, string> = {}, stdin?
 describe('alter run', () => {
   it('gives the command the proxy and the trust, and nothing of the operator', async () => {
     const operator = {
-      ALTER_PAT: issueToken('pat').plaintext,
+      ALTER_PAT: issueToken('pat', Date.now()).plaintext,
       ALTER_ADMIN_URL: 'http://127.0.0.1:1',
       ALTER_APP_ID: 'a',
       ALTER_ROOT_KEY: 'r',
@@ -108,7 +108,7 @@ describe('alter run', () => {
     [
       'a token in place of a key',
       ['--', 'true'],
-      { ALTER_KEY: issueToken('pat').plaintext },
+      { ALTER_KEY: issueToken('pat', Date.now()).plaintext },
       2,
       /personal access token/,
     ],
@@ -121,7 +121,7 @@ describe('alter run', () => {
     [
       'a CA from a service that is not there',
       ['--', 'true'],
-      { ALTER_CA_FILE: '', ALTER_PAT: issueToken('pat').plaintext, ALTER_ADMIN_URL: 'http://127.0.0.1:1' },
+      { ALTER_CA_FILE: '', ALTER_PAT: issueToken('pat', Date.now()).plaintext, ALTER_ADMIN_URL: 'http://127.0.0.1:1' },
       8,
       /can't be reached/,
     ],

@@ -5,7 +5,7 @@ import { AdminClient } from '../../cli/admin-client.ts';
 import { issueToken } from '../../core/token.ts';
 import { alter } from './alter.ts';
 
-const pat = issueToken('pat').plaintext;
+const pat = issueToken('pat', Date.now()).plaintext;
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const server of open.splice(0)) server.close();

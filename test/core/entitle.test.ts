@@ -15,7 +15,7 @@ const now = Date.UTC(2026, 5, 1, 12);
 const dayMs = 86_400_000;
 const times = { createdAt: now, updatedAt: now };
 
-const app: App = { id: 'app-1', name: 'default', policy: null, egressMode: null, ...times };
+const app: App = { id: 'app-1', name: 'default', policy: null, egressMode: null, archivedAt: null, ...times };
 const secret: Secret = {
   id: 's1',
   appId: 'app-1',
@@ -83,6 +83,7 @@ const knownUser: User = {
   email: null,
   name: null,
   groups: ['support', 'ops'],
+  addedGroups: [],
   groupsAt: now,
   createdAt: now,
   lastSeenAt: now,

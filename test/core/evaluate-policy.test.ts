@@ -30,7 +30,15 @@ function situation(policies: Policies, request: Request = {}) {
   const appId = 'app-1';
   const at = (level: PolicyLevel) => ({ policy: policies[level] ?? null });
   const base = { appId, createdAt: noon, updatedAt: noon };
-  const app: App = { id: appId, name: 'a', egressMode: null, createdAt: noon, updatedAt: noon, ...at('app') };
+  const app: App = {
+    id: appId,
+    name: 'a',
+    egressMode: null,
+    archivedAt: null,
+    createdAt: noon,
+    updatedAt: noon,
+    ...at('app'),
+  };
   const agent: Agent = {
     ...{ ...base, id: 'a1', name: 'bot', displayName: null, type: 'agent', status: 'active', metadata: {} },
     ...at('agent'),

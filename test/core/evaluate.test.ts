@@ -82,7 +82,15 @@ const agent: Agent = {
   updatedAt: now,
 };
 const parent: RuntimeKey = { ...key, id: 'k0' };
-const app: App = { id: 'app-1', name: 'default', policy: null, egressMode: null, createdAt: now, updatedAt: now };
+const app: App = {
+  id: 'app-1',
+  name: 'default',
+  policy: null,
+  egressMode: null,
+  archivedAt: null,
+  createdAt: now,
+  updatedAt: now,
+};
 
 interface Situation {
   readonly key?: Partial<RuntimeKey>;

@@ -8,7 +8,7 @@ const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 describe('a token', () => {
   it.each(Object.entries(tokenKinds))('starts with alter_%s_ when it is a %s one, and is read back', (short, kind) => {
-    const issued = issueToken(kind);
+    const issued = issueToken(kind, Date.now());
     expect(issued.plaintext).toMatch(new RegExp(`^alter_${short}_[0-9A-Za-z]{65}$`));
     expect(issued.plaintext).toContain(`_${issued.id}`);
     expect(issued.id).toMatch(/^[0-9A-Za-z]{16}$/);
@@ -18,7 +18,7 @@ describe('a token', () => {
   });
 
   it('is not read after a change of any single character', () => {
-    const { plaintext } = issueToken('runtime');
+    const { plaintext } = issueToken('runtime', Date.now());
     for (let at = 0; at < plaintext.length; at++)
       for (const character of `${alphabet}_- \n`)
         if (character !== plaintext[at])
@@ -26,7 +26,7 @@ describe('a token', () => {
   });
 
   it('is not read after two neighbours changed places', () => {
-    const { plaintext } = issueToken('agent');
+    const { plaintext } = issueToken('agent', Date.now());
     for (let at = 0; at + 1 < plaintext.length; at++) {
       if (plaintext[at] === plaintext[at + 1]) continue;
       const swapped = plaintext.slice(0, at) + plaintext[at + 1] + plaintext[at] + plaintext.slice(at + 2);
@@ -35,7 +35,7 @@ describe('a token', () => {
   });
 
   it('is not read when it is cut, lengthened, padded, folded or of another kind', () => {
-    const { plaintext } = issueToken('pat');
+    const { plaintext } = issueToken('pat', Date.now());
     for (let length = 0; length < plaintext.length; length++) expect(findToken(plaintext.slice(0, length))).toBeNull();
     for (const text of [
       ...[`${plaintext}0`, ` ${plaintext}`, `${plaintext} `, `${plaintext}\n`, `\n${plaintext}`, `${plaintext}\0`],
@@ -50,14 +50,16 @@ describe('a token', () => {
   });
 
   it('has an id, a secret and a digest that no other token has', () => {
-    const issued = Array.from({ length: 2_000 }, (_, index) => issueToken(kinds[index % kinds.length]!));
+    const issued = Array.from({ length: 2_000 }, (_, index) => issueToken(kinds[index % kinds.length]!, Date.now()));
     expect(new Set(issued.map((token) => token.id)).size).toBe(issued.length);
     expect(new Set(issued.map((token) => token.digest.toString('hex'))).size).toBe(issued.length);
     expect(new Set(issued.map((token) => token.plaintext.slice(-49, -6))).size).toBe(issued.length);
   });
 
   it('uses every character of the alphabet in its secret', () => {
-    const seen = new Set(Array.from({ length: 200 }, () => issueToken('runtime').plaintext.slice(-49, -6)).join(''));
+    const seen = new Set(
+      Array.from({ length: 200 }, () => issueToken('runtime', Date.now()).plaintext.slice(-49, -6)).join(''),
+    );
     expect(seen.size).toBe(alphabet.length);
   });
 
@@ -74,7 +76,7 @@ describe('a token', () => {
 
 describe('the comparison of digests', () => {
   it('holds for equal bytes only, and for no two lengths', () => {
-    const digest = issueToken('runtime').digest;
+    const digest = issueToken('runtime', Date.now()).digest;
     expect(digestsEqual(digest, Buffer.from(digest))).toBe(true);
     for (let at = 0; at < digest.length; at++) {
       const other = Buffer.from(digest);

@@ -62,7 +62,7 @@ export function draftSecret(over: Partial<SecretDraft> = {}): SecretDraft {
 }
 
 export function newKey(appId: string, over: Partial<RuntimeKey> = {}): RuntimeKey {
-  const token = issueToken('runtime');
+  const token = issueToken('runtime', Date.now());
   return {
     id: token.id,
     appId,

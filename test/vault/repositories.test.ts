@@ -238,7 +238,7 @@ describe('the repositories', () => {
 
   describe('of the system space', () => {
     it('keep access tokens, found by their visible id', async () => {
-      const { id, digest } = issueToken('pat');
+      const { id, digest } = issueToken('pat', Date.now());
       const accessToken = {
         id,
         name: 'ci',

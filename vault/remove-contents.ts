@@ -1,0 +1,75 @@
+import { agentKind } from './agent-repository.ts';
+import { delegationKind } from './delegation-repository.ts';
+import { grantKind } from './grant-repository.ts';
+import { groupKind } from './group-repository.ts';
+import { identityProviderKind } from './identity-provider-repository.ts';
+import { keyKind, keyOwnerKind } from './key-repository.ts';
+import { systemSpace } from './keyring.ts';
+import { secretKind } from './secret-repository.ts';
+import { secretVersionKind } from './secret-version.ts';
+import { RevisionConflict, type Store, type StoredRecord } from './store.ts';
+import { fromStoreFailure } from './store-failure.ts';
+import { userKind, userSubjectKind } from './user-repository.ts';
+
+/** Everything that is kept in the space of an app. By the keys, what stands in the system space is found. */
+const types = [
+  'app', // the record itself, named by what it is, as the repository of apps uses this file
+  keyKind,
+  secretVersionKind,
+  secretKind,
+  grantKind,
+  delegationKind,
+  agentKind,
+  identityProviderKind,
+  userKind,
+  userSubjectKind,
+  groupKind,
+].map((kind) => (typeof kind === 'string' ? kind : kind.type));
+
+const batch = 200;
+
+/**
+ * Removes the records of an app whose key was destroyed, without opening any. Its audit entries stay, unreadable: the store
+ * only ever appends to them. Rejects with `state_unavailable`; called again it goes on.
+ */
+export async function removeContents(store: Store, space: string): Promise<void> {
+  try {
+    for (const type of types) {
+      for (;;) {
+        const { records } = await store.list({ space, type, limit: batch });
+        if (records.length === 0) break;
+        if (type === keyKind.type) await removeOwners(store, records);
+        await remove(store, space, records);
+      }
+    }
+  } catch (error) {
+    throw fromStoreFailure(error);
+  }
+}
+
+async function removeOwners(store: Store, keys: readonly StoredRecord[]): Promise<void> {
+  const owners = await store.get(
+    systemSpace,
+    keys.map(({ id }) => ({ type: keyOwnerKind.type, id })),
+  );
+  await remove(
+    store,
+    systemSpace,
+    owners.filter((owner) => owner !== null),
+  );
+}
+
+async function remove(store: Store, space: string, records: readonly StoredRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  const changes = records.map(({ type, id, revision }) => ({
+    kind: 'delete' as const,
+    type,
+    id,
+    expectedRevision: revision,
+  }));
+  try {
+    await store.commit(space, changes);
+  } catch (error) {
+    if (!(error instanceof RevisionConflict)) throw error; // else: changed meanwhile, and found again by the next look
+  }
+}
