@@ -7,6 +7,7 @@ import { AlterError } from '../core/errors.ts';
 import { type Caller, hasRuntimeScope } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
+import { answerOnce, findIdempotencyKey } from './answer-once.ts';
 import { parseFields } from './check-fields.ts';
 import { formatEtag, parseIfMatch } from './etag.ts';
 import { findOnlyHeader } from './guard-request.ts';
@@ -77,8 +78,15 @@ async function answer(
     readBody: (check) => parseFields(route.body ?? z.strictObject({}), body === undefined ? {} : body, check),
   };
   if (route.body === undefined) call.readBody();
-  const given = app === null ? call : withMore(call, caller === null ? { app } : { app, ...ofCaller(ctx, caller, of) });
-  const { body: answered, revision } = await route.answer(given);
+  const asking = caller === null ? null : ofCaller(ctx, caller, of);
+  const given = app === null ? call : withMore(call, asking === null ? { app } : { app, ...asking });
+  const key = findIdempotencyKey(route, ctx);
+  const make = () => route.answer(given);
+  const once = async (named: string) => {
+    const user = (await asking?.findUser()) ?? null;
+    return answerOnce({ key: named, route, ctx, user, idempotency: (app ?? of.vault).idempotency }, make);
+  };
+  const { body: answered, revision } = key === null ? await make() : await once(key);
   ctx.status = route.status;
   if (revision !== undefined) ctx.set('ETag', formatEtag(revision));
   if (answered === null) ctx.body = null;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { takesIdempotencyKey } from './answer-once.ts';
 import type { Route } from './route.ts';
 import { responses } from './schemas.ts';
 
@@ -44,12 +45,22 @@ function describeRuntimeScope(scope: string | null): string {
   return scope === null ? 'Any live key.' : `Scope of the key: \`${scope}\`.`;
 }
 
+const idempotencyKey = z
+  .string()
+  .max(255)
+  .optional()
+  .meta({ description: 'Chosen by the client: within a day, the same request with the same key makes nothing again' });
+
 function describeOperation(route: Route): ZodOpenApiOperationObject {
   const names = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
   const path = z.object(
     Object.fromEntries(names.map((name) => [name, z.string().meta({ description: parameterDescriptions[name] })])),
   );
   const ifMatch = z.string().optional().meta({ description: 'The ETag of the revision that is to be changed' });
+  const headers = {
+    ...(route.conditional === true ? { 'If-Match': ifMatch } : {}),
+    ...(takesIdempotencyKey(route) ? { 'Idempotency-Key': idempotencyKey } : {}),
+  };
   return {
     operationId: route.operationId,
     summary: route.summary,
@@ -61,7 +72,7 @@ function describeOperation(route: Route): ZodOpenApiOperationObject {
     requestParams: {
       ...(names.length === 0 ? {} : { path }),
       ...(route.query === undefined ? {} : { query: route.query }),
-      ...(route.conditional === true ? { header: z.object({ 'If-Match': ifMatch }) } : {}),
+      ...(Object.keys(headers).length === 0 ? {} : { header: z.object(headers) }),
     },
     ...(route.body === undefined
       ? {}

@@ -354,7 +354,13 @@ export const responses = {
   accessToken,
   accessTokens: listOf(accessToken),
   createdAccessToken: z
-    .strictObject({ ...accessTokenFields, token: z.string().meta({ description: 'The plaintext, shown this once' }) })
+    .strictObject({
+      ...accessTokenFields,
+      token: z
+        .string()
+        .nullable()
+        .meta({ description: 'The plaintext, shown this once. Null where an answer is repeated' }),
+    })
     .meta({ id: 'CreatedAccessToken' }),
   app,
   apps: listOf(app),
@@ -377,7 +383,13 @@ export const responses = {
     })
     .meta({ id: 'KeyStatistics' }),
   mintedKey: z
-    .strictObject({ ...keyFields, key: z.string().meta({ description: 'The plaintext, shown this once' }) })
+    .strictObject({
+      ...keyFields,
+      key: z
+        .string()
+        .nullable()
+        .meta({ description: 'The plaintext, shown this once. Null where an answer is repeated' }),
+    })
     .meta({ id: 'MintedKey' }),
   audit: z.strictObject({
     items: z.array(auditEvent),

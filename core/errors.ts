@@ -299,6 +299,20 @@ export const errorTable = {
     detail: 'The object is in the way of this change, or another object depends on it.',
     hint: 'Look at the object again and repeat the change.',
   },
+  idempotency_pending: {
+    status: 409,
+    proxyStatus: denied,
+    exit: 5,
+    detail: 'A request with this Idempotency-Key has begun, and what became of it is not known yet.',
+    hint: 'Ask again in a moment. Should this go on for minutes: list the objects, and use another key if yours is not there.',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    proxyStatus: denied,
+    exit: 2,
+    detail: 'This Idempotency-Key belongs to another request.',
+    hint: 'Make a new key for each thing that is to be made, and repeat a request as it was.',
+  },
   revision_conflict: {
     status: 412,
     proxyStatus: denied,

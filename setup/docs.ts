@@ -48,6 +48,8 @@ const places: Readonly<Record<ErrorCode, 'proxy' | 'admin' | 'both' | 'start'>> 
   unauthenticated: 'admin',
   not_found: 'admin',
   conflict: 'admin',
+  idempotency_pending: 'admin',
+  idempotency_mismatch: 'admin',
   revision_conflict: 'admin',
   validation_failed: 'admin',
   unsupported_media_type: 'admin',

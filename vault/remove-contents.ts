@@ -2,6 +2,7 @@ import { agentKind } from './agent-repository.ts';
 import { delegationKind } from './delegation-repository.ts';
 import { grantKind } from './grant-repository.ts';
 import { groupKind } from './group-repository.ts';
+import { attemptKind } from './idempotency-repository.ts';
 import { identityProviderKind } from './identity-provider-repository.ts';
 import { keyKind, keyOwnerKind } from './key-repository.ts';
 import { systemSpace } from './keyring.ts';
@@ -24,6 +25,7 @@ const types = [
   userKind,
   userSubjectKind,
   groupKind,
+  attemptKind,
 ].map((kind) => (typeof kind === 'string' ? kind : kind.type));
 
 const batch = 200;

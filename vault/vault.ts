@@ -8,6 +8,7 @@ import { AuthorityRepository } from './authority-repository.ts';
 import { DelegationRepository } from './delegation-repository.ts';
 import { GrantRepository } from './grant-repository.ts';
 import { GroupRepository } from './group-repository.ts';
+import { IdempotencyRepository } from './idempotency-repository.ts';
 import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
 import { Keyring, type SpaceKeyring, type SpaceKeys } from './keyring.ts';
@@ -27,6 +28,7 @@ export interface AppVault {
   readonly users: UserRepository;
   readonly groups: GroupRepository;
   readonly delegations: DelegationRepository;
+  readonly idempotency: IdempotencyRepository;
   readonly audit: AuditReader;
 }
 
@@ -60,6 +62,8 @@ export class Vault implements DataPlaneVault {
   readonly authority: AuthorityRepository;
   /** Events that belong to no app. */
   readonly audit: AuditReader;
+  /** Of what is made in no app. */
+  readonly idempotency: IdempotencyRepository;
   readonly #systemKeys: SpaceKeys;
 
   constructor(of: { store: Store; clock: () => number; keyring: Keyring; systemKeys: SpaceKeys }) {
@@ -70,6 +74,7 @@ export class Vault implements DataPlaneVault {
     this.accessTokens = new AccessTokenRepository(of);
     this.authority = new AuthorityRepository(of);
     this.audit = new AuditReader({ store: of.store, keys: of.systemKeys });
+    this.idempotency = new IdempotencyRepository({ ...of, keys: of.systemKeys });
     this.#systemKeys = of.systemKeys;
   }
 
@@ -89,6 +94,7 @@ export class Vault implements DataPlaneVault {
       users: new UserRepository(deps),
       groups: new GroupRepository(deps),
       delegations: new DelegationRepository(deps),
+      idempotency: new IdempotencyRepository(deps),
       audit: new AuditReader(deps),
     };
   }
