@@ -1,11 +1,12 @@
-import type { AuditEvent, AuditEventName, AuditSink } from '../core/audit-event.ts';
+import type { AuditEvent, AuditSink } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
-import type { Passage, Permit, RateDemand } from '../core/evaluate.ts';
+import type { Passage, Permit } from '../core/evaluate.ts';
 import { issueId } from '../core/id.ts';
 import type { Origin } from '../core/origin.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { UserProof } from '../core/user.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
+import type { RateVerdict } from '../vault/store.ts';
 import type { Verdict } from './authorize.ts';
 import type { Outcome } from './forward.ts';
 import type { RequestTags } from './request.ts';
@@ -17,7 +18,10 @@ export interface AuditTargets {
   readonly clock: () => number;
 }
 
-type Facts = { -readonly [name in keyof Omit<AuditEvent, 'id' | 'time' | 'event' | 'app_id'>]?: AuditEvent[name] };
+/** What an event says of its end. */
+type Ending = Required<Pick<AuditEvent, 'status' | 'latency_ms' | 'decision' | 'code' | 'policy_error'>>;
+
+const allowed: Ending = { status: null, latency_ms: null, decision: 'allow', code: null, policy_error: null };
 
 /** What became known of one request or tunnel on its way, for its two records: the decision and the outcome. */
 export class AuditTrail {
@@ -25,14 +29,23 @@ export class AuditTrail {
   readonly #targets: AuditTargets;
   readonly #subject: 'request' | 'tunnel';
   readonly #startedMs = performance.now();
-  readonly #facts: Facts;
+  readonly #clientAddress: string;
+  #method: string | null = null;
+  #host: string | null = null;
+  #path: string | null = null;
+  #tags: Pick<RequestTags, 'reason' | 'caller' | 'context'> = noTags;
   #appId: string | null = null;
+  #keyId: string | null = null;
+  #agentId: string | null = null;
+  #userId: string | null = null;
+  #verdict: Pick<Verdict, 'delegation' | 'grant' | 'secret'> = noVerdict;
+  #principal: UsedRight = noRight;
 
   constructor(targets: AuditTargets, subject: 'request' | 'tunnel', clientAddress: string) {
     this.requestId = issueId(targets.clock());
     this.#targets = targets;
     this.#subject = subject;
-    this.#facts = { request_id: this.requestId, client_ip: clientAddress };
+    this.#clientAddress = clientAddress;
   }
 
   get appId(): string | null {
@@ -40,84 +53,98 @@ export class AuditTrail {
   }
 
   sawRequest(method: string, origin: Origin, target: string, tags: RequestTags): void {
-    const facts = this.#facts;
     const question = target.indexOf('?');
-    facts.method = method;
-    facts.host = origin.port === 443 ? origin.host : `${origin.host}:${origin.port}`;
-    facts.path = question === -1 ? target : target.slice(0, question);
-    facts.reason = tags.reason;
-    facts.caller = tags.caller;
-    facts.context = tags.context;
+    this.#method = method;
+    this.#host = origin.port === 443 ? origin.host : `${origin.host}:${origin.port}`;
+    this.#path = question === -1 ? target : target.slice(0, question);
+    this.#tags = tags;
   }
 
   sawCaller(caller: Caller): void {
     this.#appId = caller.key.appId;
-    this.#facts.key_id = caller.key.id;
-    this.#facts.agent_id = caller.key.agentId;
+    this.#keyId = caller.key.id;
+    this.#agentId = caller.key.agentId;
   }
 
   /** The id that the app has for the user, once it has seen them. */
   sawUser(proof: UserProof | null): void {
-    if (proof?.kind === 'verified') this.#facts.user_id = proof.user.userId;
+    if (proof?.kind === 'verified') this.#userId = proof.user.userId;
   }
 
   /**
-   * Records the decision and takes its rates, in one step. Resolves when both are durable. Throws `rate_limited` where a
-   * rate refuses, `audit_unavailable` where the record could not be kept: in either case nothing may leave.
+   * Records the decision and takes its rates, in one step. Both are durable when what it returns resolves, or at once where
+   * it returns null: there is nothing to wait for then. Throws `rate_limited` where a rate refuses, `audit_unavailable`
+   * where the record could not be kept, or rejects with them: in either case nothing may leave.
    */
-  async decide(verdict: Verdict): Promise<void> {
-    const facts = this.#facts;
-    facts.grant_id = verdict.delegation?.id ?? verdict.grant?.id ?? null;
-    Object.assign(facts, principalFacts(verdict));
-    facts.managed_secret_id = verdict.secret?.id ?? null;
-    facts.managed_secret_slug = verdict.secret?.slug ?? null;
-    facts.secret_version = verdict.secret?.version ?? null;
+  decide(verdict: Verdict): Promise<unknown> | null {
+    this.#verdict = verdict;
+    this.#principal = usedRight(verdict);
     const leave = verdict.leave;
-    if (leave === null) return; // the refusal is the outcome, and is recorded as such
-    await this.#record('decided', { decision: 'allow' }, leave.rates);
+    if (leave === null) return null; // the refusal is the outcome, and is recorded as such
+    const { log, file } = this.#targets;
+    const event = this.#event('decided', allowed);
+    const { rates } = leave;
+    const kept = log.decide(event, rates);
+    if (file === null) return kept === null || rates.length === 0 ? kept : kept.then(requireAllowed);
+    return Promise.all([kept, file.record(event)]).then(([verdicts]) => requireAllowed(verdicts ?? []));
   }
 
   /** Records how it ended. Waits for nothing; a failed write is the sink's to report. */
   complete(outcome: Outcome, leave: Permit | Passage): void {
-    const rejected = isPermit(leave) && (outcome.status === 401 || outcome.status === 403);
-    const code = outcome.end !== 'complete' ? outcome.end : rejected ? 'credential_rejected' : null;
-    this.#record(
-      'completed',
-      { decision: 'allow', status: outcome.status, code, latency_ms: this.#latencyMs() },
-      [],
-    ).catch(reported);
+    const { status, end } = outcome;
+    const isRejected = isPermit(leave) && (status === 401 || status === 403);
+    const code = end !== 'complete' ? end : isRejected ? 'credential_rejected' : null;
+    const ending = { status, latency_ms: this.#latencyMs(), decision: 'allow', code, policy_error: null } as const;
+    this.#note('completed', ending);
   }
 
   /** Records a refusal, as decision and outcome in one. Callers without an app are only counted: see {@link appId}. */
   refuse(error: AlterError): void {
     if (this.#appId === null) return;
-    const facts = {
-      decision: 'deny',
-      status: error.status,
-      code: error.code,
-      policy_error: error.policyError ?? null,
-      latency_ms: this.#latencyMs(),
-    } as const;
-    this.#record('decided', facts, []).catch(reported);
+    const { status, code, policyError = null } = error;
+    this.#note('decided', {
+      ...{ status, latency_ms: this.#latencyMs(), decision: 'deny', code, policy_error: policyError },
+    });
   }
 
-  async #record(suffix: 'decided' | 'completed', facts: Facts, rates: readonly RateDemand[]): Promise<void> {
+  #note(suffix: 'decided' | 'completed', ending: Ending): void {
+    const event = this.#event(suffix, ending);
+    this.#targets.log.note(event);
+    this.#targets.file?.record(event).catch(reported);
+  }
+
+  /** One literal with every field, so that all events have one shape: a spread costs more than all the rest here. */
+  #event(suffix: 'decided' | 'completed', ending: Ending): Required<AuditEvent> {
     const now = this.#targets.clock();
-    const event = {
+    const { delegation, grant, secret } = this.#verdict;
+    return {
       id: issueId(now),
-      time: new Date(now).toISOString(),
-      event: `${this.#subject}.${suffix}` as AuditEventName,
+      time: isoTime(now),
+      event: `${this.#subject}.${suffix}`,
       app_id: this.#appId ?? 'system',
-      ...this.#facts,
-      ...facts,
+      request_id: this.requestId,
+      key_id: this.#keyId,
+      principal_type: this.#principal.type,
+      principal_id: this.#principal.id,
+      agent_id: this.#agentId,
+      user_id: delegation?.userId ?? this.#userId,
+      grant_id: delegation?.id ?? grant?.id ?? null,
+      managed_secret_id: secret?.id ?? null,
+      managed_secret_slug: secret?.slug ?? null,
+      secret_version: secret?.version ?? null,
+      method: this.#method,
+      host: this.#host,
+      path: this.#path,
+      status: ending.status,
+      latency_ms: ending.latency_ms,
+      decision: ending.decision,
+      code: ending.code,
+      policy_error: ending.policy_error,
+      reason: this.#tags.reason,
+      caller: this.#tags.caller,
+      context: this.#tags.context,
+      client_ip: this.#clientAddress,
     };
-    const [verdicts] = await Promise.all([this.#targets.log.record(event, rates), this.#targets.file?.record(event)]);
-    const refused = verdicts.find((verdict) => !verdict.allowed);
-    if (refused !== undefined)
-      throw new AlterError('rate_limited', {
-        policyError: 'rate_limited',
-        retryAfterSeconds: refused.retryAfterSeconds,
-      });
   }
 
   #latencyMs(): number {
@@ -125,22 +152,49 @@ export class AuditTrail {
   }
 }
 
+const noTags = { reason: null, caller: null, context: null };
+const noVerdict = { delegation: null, grant: null, secret: null };
+
+let isoAt = Number.NaN;
+let iso = '';
+
+/** The events of one millisecond share the text: it costs as much as an id. */
+function isoTime(now: number): string {
+  if (now !== isoAt) {
+    isoAt = now;
+    iso = new Date(now).toISOString();
+  }
+  return iso;
+}
+
+function requireAllowed(verdicts: readonly RateVerdict[]): void {
+  const refused = verdicts.find((verdict) => !verdict.allowed);
+  if (refused === undefined) return;
+  throw new AlterError('rate_limited', { policyError: 'rate_limited', retryAfterSeconds: refused.retryAfterSeconds });
+}
+
 /** Whose right was used. Of a delegation that is the user who lends; the agent who borrows stands beside. */
-function principalFacts({ delegation, grant }: Verdict): Pick<Facts, 'principal_type' | 'principal_id' | 'user_id'> {
-  if (delegation !== null)
-    return { principal_type: 'delegation', principal_id: delegation.userId, user_id: delegation.userId };
+interface UsedRight {
+  readonly type: string | null;
+  readonly id: string | null;
+}
+const noRight: UsedRight = { type: null, id: null };
+const systemRight: UsedRight = { type: 'system', id: null };
+
+function usedRight({ delegation, grant }: Verdict): UsedRight {
+  if (delegation !== null) return { type: 'delegation', id: delegation.userId };
   const principal = grant?.principal ?? null;
   switch (principal?.type) {
     case undefined:
-      return { principal_type: null };
+      return noRight;
     case 'system':
-      return { principal_type: 'system' };
+      return systemRight;
     case 'user':
-      return { principal_type: 'user', principal_id: principal.appUserId };
+      return { type: 'user', id: principal.appUserId };
     case 'group':
-      return { principal_type: 'group', principal_id: principal.externalGroupId };
+      return { type: 'group', id: principal.externalGroupId };
     case 'agent':
-      return { principal_type: 'agent', principal_id: principal.agentId };
+      return { type: 'agent', id: principal.agentId };
   }
 }
 

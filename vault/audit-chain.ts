@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { encodeParts } from './seal.ts';
 import type { AuditEntry } from './store.ts';
 
@@ -19,14 +19,11 @@ export function startChain(of: { readonly space: string; readonly writer: string
 /** SHA-256(hash before || sequence, 64 bits big endian || SHA-256(body)). */
 export function nextLink(head: ChainHead, body: Uint8Array): ChainHead {
   const sequence = head.sequence + 1;
-  const number = Buffer.alloc(8);
-  number.writeBigUInt64BE(BigInt(sequence));
-  const hash = createHash('sha256')
-    .update(head.hash)
-    .update(number)
-    .update(createHash('sha256').update(body).digest())
-    .digest();
-  return { sequence, hash };
+  const link = Buffer.allocUnsafe(72);
+  link.set(head.hash, 0);
+  link.writeBigUInt64BE(BigInt(sequence), 32);
+  link.set(hash('sha256', body, 'buffer'), 40);
+  return { sequence, hash: hash('sha256', link, 'buffer') };
 }
 
 export interface ChainBreak {
@@ -57,23 +54,23 @@ export function verifyChain(
   const heads = new Map(of.from);
   const awaited = new Map(of.knownHeads);
   let index = 0;
-  for (const { writer, sequence, hash, body } of entries) {
+  for (const { writer, sequence, hash: given, body } of entries) {
     const head = heads.get(writer) ?? startChain({ space: of.space, writer });
     const link = nextLink(head, body);
     const broken = (problem: 'sequence' | 'hash') => ({ kind: 'broken', index, writer, sequence, problem }) as const;
     if (sequence !== link.sequence) return broken('sequence');
-    if (!sameBytes(hash, link.hash)) return broken('hash');
+    if (!sameBytes(given, link.hash)) return broken('hash');
     const known = awaited.get(writer);
     if (known !== undefined && known.sequence === sequence) {
-      if (!sameBytes(known.hash, hash)) return broken('hash');
+      if (!sameBytes(known.hash, given)) return broken('hash');
       awaited.delete(writer);
     }
     heads.set(writer, link);
     index++;
   }
-  for (const [writer, { sequence, hash }] of awaited) {
+  for (const [writer, { sequence, hash: known }] of awaited) {
     const head = of.from?.get(writer);
-    const before = head !== undefined && head.sequence === sequence && sameBytes(head.hash, hash);
+    const before = head !== undefined && head.sequence === sequence && sameBytes(head.hash, known);
     if (!before && sequence > 0) return { kind: 'broken', index: null, writer, sequence, problem: 'truncated' };
   }
   return { kind: 'intact', heads };

@@ -33,9 +33,12 @@ export class AuditLog {
   readonly #onError: (error: AlterError) => void;
   readonly #maxBacklog: number;
   readonly #appendTimeoutMs: number;
+  /** By space. */
   readonly #lanes = new Map<string, AuditLane>();
   readonly #admissions = new Set<Promise<unknown>>();
   #backlog = 0;
+  /** Something that nobody waited for was lost, and that was reported. */
+  #overflowing = false;
   #closed = false;
 
   constructor(options: AuditLogOptions) {
@@ -51,29 +54,48 @@ export class AuditLog {
    * Takes the rates and makes the event durable in one step; the verdicts stand in the order of the rates. In `buffered`
    * mode it resolves at once where no rate is demanded. Rejects with `audit_unavailable`.
    */
-  record(event: RecordableEvent, rates: readonly RateDemand[] = []): Promise<RateVerdict[]> {
-    if (this.#closed || this.#backlog >= this.#maxBacklog) {
-      const detail = this.#closed ? 'The audit log is closed.' : 'Too many audit records are waiting for the store.';
-      return Promise.reject(new AlterError('audit_unavailable', { detail }));
-    }
+  async record(event: RecordableEvent, rates: readonly RateDemand[] = []): Promise<readonly RateVerdict[]> {
+    return (await this.decide(event, rates)) ?? [];
+  }
+
+  /** The same for the way of a request: null where there is nothing to wait for. Throws `audit_unavailable`, or rejects with it. */
+  decide(event: RecordableEvent, rates: readonly RateDemand[]): Promise<readonly RateVerdict[]> | null {
+    const problem = this.#problem();
+    if (problem !== null) throw problem;
     this.#backlog++;
     const waits = this.#mode === 'strict' || rates.length > 0;
-    const keys = this.#findKeys(event.app_id);
-    if (!(keys instanceof Promise)) return this.#add({ keys, event, rates, waits });
+    const lane = this.#findLane(event.app_id);
+    if (lane instanceof Promise) {
+      return this.#admit(
+        lane.then((found) => {
+          if (waits) return found.settle(event, rates);
+          found.note(event);
+          return [];
+        }),
+      );
+    }
+    if (waits) return lane.settle(event, rates);
+    lane.note(event);
+    return null;
+  }
 
-    const admission = keys.then(
-      (loaded) => this.#add({ keys: loaded, event, rates, waits }),
-      (cause: unknown) => {
-        this.#backlog--;
-        const error = new AlterError('audit_unavailable', { cause });
-        this.#onError(error);
-        throw error;
-      },
-    );
-    this.#admissions.add(admission);
-    const settled = () => this.#admissions.delete(admission);
-    admission.then(settled, settled);
-    return admission;
+  /**
+   * Records what has happened already, for which nothing waits: with the next event that somebody waits for, or within
+   * 100 ms, or as soon as the store is there again. What has no room is lost, and reported.
+   */
+  note(event: RecordableEvent): void {
+    const problem = this.#problem();
+    if (problem !== null) {
+      // Once until there is room again: under a flood the log must not become the next one.
+      if (!this.#overflowing) this.#onError(problem);
+      this.#overflowing = true;
+      return;
+    }
+    this.#overflowing = false;
+    this.#backlog++;
+    const lane = this.#findLane(event.app_id);
+    if (lane instanceof Promise) this.#admit(lane.then((found) => found.note(event))).catch(reported);
+    else lane.note(event);
   }
 
   /** Waits until everything recorded before is durable or has failed. Records after it are refused. */
@@ -85,20 +107,43 @@ export class AuditLog {
     await Promise.all(closing());
   }
 
-  #add(of: {
-    readonly keys: SpaceKeys;
-    readonly event: RecordableEvent;
-    readonly rates: readonly RateDemand[];
-    readonly waits: boolean;
-  }): Promise<RateVerdict[]> {
-    const { keys, rates, waits } = of;
-    const event: AuditEvent = { ...of.event, app_id: keys.space };
-    const lane = this.#laneOf(keys);
-    if (!waits) {
-      lane.add({ event, rates, settle: null });
-      return Promise.resolve([]);
-    }
-    return new Promise((resolve, reject) => lane.add({ event, rates, settle: { resolve, reject } }));
+  #problem(): AlterError | null {
+    if (this.#closed) return new AlterError('audit_unavailable', { detail: 'The audit log is closed.' });
+    if (this.#backlog < this.#maxBacklog) return null;
+    return new AlterError('audit_unavailable', { detail: 'Too many audit records are waiting for the store.' });
+  }
+
+  /** Of an event whose lane had to be found first. */
+  #admit<T>(added: Promise<T>): Promise<T> {
+    this.#admissions.add(added);
+    const settled = () => this.#admissions.delete(added);
+    added.then(settled, settled);
+    return added;
+  }
+
+  /** The lane of the app, or of where events without a known app belong. Rejects with `audit_unavailable`. */
+  #findLane(appId: string | null): AuditLane | Promise<AuditLane> {
+    const { keyring, onlyAppId } = this.#vault;
+    const home = onlyAppId ?? systemSpace;
+    const lane = this.#lanes.get(appId ?? home);
+    if (lane !== undefined) return lane;
+    const isApp = appId !== null && isId(appId);
+    const keys = keyring.of(isApp ? appId : home);
+    if (!(keys instanceof Promise)) return this.#laneOf(keys);
+    return keys
+      .catch((error: unknown) => {
+        if (isApp && error instanceof AlterError && error.code === 'not_found') return keyring.of(home);
+        throw error;
+      })
+      .then(
+        (found) => this.#laneOf(found),
+        (cause: unknown) => {
+          this.#backlog--;
+          const error = new AlterError('audit_unavailable', { cause });
+          this.#onError(error);
+          throw error;
+        },
+      );
   }
 
   #laneOf(keys: SpaceKeys): AuditLane {
@@ -118,17 +163,7 @@ export class AuditLog {
     }
     return lane;
   }
-
-  /** The keys of the app, or of where events without a known app belong. */
-  #findKeys(appId: string | null): SpaceKeys | Promise<SpaceKeys> {
-    const { keyring, onlyAppId } = this.#vault;
-    const home = onlyAppId ?? systemSpace;
-    if (appId === null || !isId(appId)) return keyring.of(home);
-    const keys = keyring.of(appId);
-    if (!(keys instanceof Promise)) return keys;
-    return keys.catch((error: unknown) => {
-      if (error instanceof AlterError && error.code === 'not_found') return keyring.of(home);
-      throw error;
-    });
-  }
 }
+
+/** It was told to `onError`. */
+function reported(): void {}

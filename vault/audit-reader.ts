@@ -1,6 +1,7 @@
-import { type AuditEvent, auditEventNames } from '../core/audit-event.ts';
+import type { AuditEvent } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
 import { type ChainBreak, type ChainHead, verifyChain } from './audit-chain.ts';
+import { readRow } from './audit-row.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { SealContext } from './seal.ts';
 import type { Store, StoredAuditEntry } from './store.ts';
@@ -143,8 +144,9 @@ export class AuditReader {
   }
 
   #open(entry: StoredAuditEntry): readonly AuditEvent[] {
-    const events = parseJson(this.#keys.openAudit(auditContext(entry), entry.body));
-    if (!Array.isArray(events) || !events.every(isAuditEvent)) {
+    const rows = parseJson(this.#keys.openAudit(auditContext(entry), entry.body));
+    const events = Array.isArray(rows) ? rows.map((row) => readRow(row, this.#keys.space)) : [null];
+    if (!events.every((event) => event !== null)) {
       throw new AlterError('state_invalid', {
         detail: `The stored audit entry ${entry.writer} ${entry.sequence} has not the form of this version.`,
       });
@@ -173,43 +175,10 @@ export function auditContext(of: { readonly writer: string; readonly sequence: n
   return { type: 'audit-entry', id: of.writer, revision: of.sequence };
 }
 
-const texts = ['id', 'time', 'event', 'app_id'];
-const fields = new Set([
-  ...texts,
-  ...['request_id', 'key_id', 'principal_type', 'principal_id', 'agent_id', 'user_id', 'grant_id'],
-  ...[
-    'managed_secret_id',
-    'managed_secret_slug',
-    'secret_version',
-    'method',
-    'host',
-    'path',
-    'status',
-    'latency_ms',
-    'decision',
-    'code',
-  ],
-  ...['policy_error', 'reason', 'caller', 'context', 'client_ip'],
-]);
-const names: readonly unknown[] = auditEventNames;
-
 function parseJson(json: Buffer): unknown {
   try {
     return JSON.parse(json.toString());
   } catch {
     return null;
   }
-}
-
-function isAuditEvent(value: unknown): value is AuditEvent {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const entries = Object.entries(value);
-  const given = Object.fromEntries(entries);
-  return (
-    entries.every(
-      ([name, part]) => fields.has(name) && (part === null || ['string', 'number'].includes(typeof part)),
-    ) &&
-    texts.every((name) => typeof given[name] === 'string') &&
-    names.includes(given.event)
-  );
 }

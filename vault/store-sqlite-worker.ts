@@ -193,20 +193,20 @@ class Database {
     const db = this.#db;
     const results: unknown[] = [];
     try {
-      db.exec('BEGIN IMMEDIATE');
+      this.#run('BEGIN IMMEDIATE');
       for (const { question, bytes } of writes) {
-        db.exec('SAVEPOINT one');
+        this.#run('SAVEPOINT one');
         try {
           results.push(this.#apply(question, bytes));
         } catch (error) {
           // A full disk or an I/O error may have ended the whole transaction.
           if (!db.isTransaction) throw error;
-          db.exec('ROLLBACK TO one');
+          this.#run('ROLLBACK TO one');
           results.push(error instanceof Refusal ? error : unavailable(error));
         }
-        db.exec('RELEASE one');
+        this.#run('RELEASE one');
       }
-      db.exec('COMMIT');
+      this.#run('COMMIT');
       return results;
     } catch (error) {
       if (db.isTransaction) db.exec('ROLLBACK');

@@ -8,6 +8,12 @@ import { type FilledVault, fillVault, startOfTime } from '../support/filled-vaul
 
 const unavailable = expect.objectContaining({ code: 'audit_unavailable' });
 const rate = { bucket: 'key:k1', requests: 2, perSeconds: 60 };
+const everyFieldNull = {
+  ...{ request_id: null, key_id: null, principal_type: null, principal_id: null, agent_id: null, user_id: null },
+  ...{ grant_id: null, managed_secret_id: null, managed_secret_slug: null, secret_version: null, method: null },
+  ...{ host: null, path: null, status: null, latency_ms: null, decision: null, code: null, policy_error: null },
+  ...{ reason: null, caller: null, context: null, client_ip: null },
+};
 const soon = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('the audit log', () => {
@@ -58,8 +64,49 @@ describe('the audit log', () => {
     const recorded = event({ path: '/v1/charges', status: 200, reason: null });
     expect(await log.record(recorded)).toEqual([]);
     const { events, next } = await app.audit.list({ order: 'ascending', limit: 10 });
-    expect(events).toEqual([{ ...recorded, cursor: expect.any(String) }]);
+    expect(events).toEqual([{ ...everyFieldNull, ...recorded, cursor: expect.any(String) }]);
     expect(next).toBeNull();
+  });
+
+  it('writes what nobody waits for with what somebody waits for, in the order in which it was recorded', async () => {
+    openLog();
+    await log.record(event());
+    log.note(event({ path: '/1' }));
+    log.note(event({ path: '/2' }));
+    await log.record(event({ path: '/3' }));
+    log.note(event({ path: '/4' }));
+    expect((await eventsOf(app)).slice(1).map(({ path }) => path)).toEqual(['/1', '/2', '/3']);
+    expect(filled.store.appended).toHaveLength(2);
+    await soon(180);
+    expect((await eventsOf(app)).at(-1)).toMatchObject({ path: '/4' });
+  });
+
+  it('keeps what nobody waits for while the store is down, and gives it up only when it is closed', async () => {
+    openLog();
+    await log.record(event());
+    filled.store.down = true;
+    log.note(event({ path: '/1' }));
+    await expect(log.record(event({ path: '/2' }))).rejects.toEqual(unavailable);
+    log.note(event({ path: '/3' }));
+    filled.store.down = false;
+    await log.record(event({ path: '/4' }));
+    expect((await eventsOf(app)).slice(1).map(({ path }) => path)).toEqual(['/1', '/3', '/4']);
+  });
+
+  it('says once, until there is room again, that what nobody waits for is lost', async () => {
+    openLog({ maxBacklog: 1 });
+    const taken = log.record(event());
+    for (let n = 0; n < 5; n++) log.note(event());
+    expect(errors).toEqual([unavailable]);
+    await taken;
+    expect(await eventsOf(app)).toHaveLength(1);
+  });
+
+  it('has nothing to wait for in buffered mode, unless a rate is demanded', async () => {
+    openLog({ mode: 'buffered' });
+    await log.record(event());
+    expect(log.decide(event(), [])).toBeNull();
+    expect(await log.decide(event(), [rate])).toHaveLength(1);
   });
 
   it('pages with cursors in both directions', async () => {
