@@ -6,6 +6,7 @@ import type { Caller } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
+import type { SidecarStore } from '../vault/sidecar-store.ts';
 import type { Vault } from '../vault/vault.ts';
 import { answerProblems } from './answer-problems.ts';
 import { authenticate, limitFailures } from './authenticate.ts';
@@ -31,6 +32,8 @@ export interface AdminOptions {
   readonly hosts: readonly string[];
   /** ALTER_ALLOW_ADDRESSES: what a secret's hosts may name although it is not public. */
   readonly allowAddresses: AddressSet;
+  /** ALTER_STORE_URL: where users of the store are made for sidecars. */
+  readonly sidecarStore: SidecarStore;
   /** As the data plane would reach it; absent: identity providers are not discovered. */
   readonly fetchHttps?: (url: string) => Promise<Buffer>;
   /** What application code is known and proves its users by; absent: there are no routes for it. */
@@ -67,6 +70,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       clock,
       certificatePem: options.authority.certificatePem,
       allowAddresses: options.allowAddresses,
+      sidecarStore: options.sidecarStore,
       fetchHttps: options.fetchHttps ?? refuseToFetch,
       verifyUser: options.runtime?.verifyUser ?? refuseToVerify,
     }),

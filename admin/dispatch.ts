@@ -59,6 +59,7 @@ async function answer(
     vault: of.vault,
     certificatePem: of.certificatePem,
     allowAddresses: of.allowAddresses,
+    sidecarStore: of.sidecarStore,
     fetchHttps: of.fetchHttps,
     verifyUser: of.verifyUser,
     params,

@@ -4,6 +4,7 @@ import type { AddressSet } from '../core/address.ts';
 import type { Problem } from '../core/errors.ts';
 import type { Caller, RuntimeScope } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
+import type { SidecarStore } from '../vault/sidecar-store.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import type { ChangeRecorder } from './record-change.ts';
 
@@ -48,6 +49,7 @@ export interface Services {
   readonly vault: Vault;
   readonly certificatePem: string;
   readonly allowAddresses: AddressSet;
+  readonly sidecarStore: SidecarStore;
   /** Fetches a small document over https, through the guard that all of the service's own calls go through. */
   readonly fetchHttps: (url: string) => Promise<Buffer>;
   /** Rejects with `user_token_invalid`. */

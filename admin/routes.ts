@@ -13,8 +13,8 @@ import { managedSecretRoutes } from './managed-secrets.ts';
 import { describeApi } from './openapi.ts';
 import { policyRoutes } from './policies.ts';
 import { type Route, route } from './route.ts';
-
 import { runtimeRoutes } from './runtime.ts';
+import { sidecarCredentialRoutes } from './sidecar-credentials.ts';
 import { templateRoutes } from './templates.ts';
 import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
@@ -26,6 +26,7 @@ export const routes: readonly Route[] = [
   ...templateRoutes,
   ...tokenRoutes,
   ...appRoutes,
+  ...sidecarCredentialRoutes,
   ...managedSecretRoutes,
   ...grantRoutes,
   ...keyRoutes,

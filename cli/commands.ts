@@ -26,6 +26,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   'apps:create': ['Create an app.', () => import('./commands/apps/create.ts')],
   'apps:list': ['List the apps.', () => import('./commands/apps/list.ts')],
   'apps:show': ['Show one app.', () => import('./commands/apps/show.ts')],
+  'apps:sidecar-credentials': [
+    'Print what a sidecar of an app needs: the key of the app, and a user of the store limited to it.',
+    () => import('./commands/apps/sidecar-credentials.ts'),
+  ],
   'audit:export': [
     'Write the whole audit to standard output, the oldest event first.',
     () => import('./commands/audit/export.ts'),

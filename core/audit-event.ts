@@ -43,6 +43,7 @@ export const auditEventNames = [
   'app.archived',
   'app.unarchived',
   'app.deleted',
+  'sidecar_credentials.issued',
   'secret.created',
   'secret.updated',
   'secret.rotated',

@@ -10,6 +10,7 @@ import type { Resolver } from '../proxy/resolve.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
+import { openSidecarStore } from '../vault/sidecar-store.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
 import { Vault } from '../vault/vault.ts';
@@ -114,6 +115,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
+        sidecarStore: openSidecarStore(config.store.kind === 'sqlite' ? 'sqlite:' : config.store.url),
         fetchHttps: fetch,
         runtime,
       });

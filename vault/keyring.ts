@@ -107,6 +107,16 @@ export class Keyring implements SpaceKeyring {
     return { keys, change: { kind: 'put', type: keyType, id: space, expectedRevision: 0, body, tags: [], names: [] } };
   }
 
+  /**
+   * The key of an app itself, to be given to a process that may open this app alone. Never that of the system space. Throws
+   * as {@link of} rejects.
+   */
+  async readAppKey(appId: string): Promise<Buffer> {
+    const appKey = appId === systemSpace ? null : await this.#unwrap(appId);
+    if (appKey === null) throw new AlterError('not_found', { detail: 'There is no such app.' });
+    return Buffer.from(appKey);
+  }
+
   /** The keys of the system space; made where the store is empty. */
   async openSystem(): Promise<SpaceKeys> {
     const found = await this.#find(systemSpace);
@@ -136,14 +146,21 @@ export class Keyring implements SpaceKeyring {
   }
 
   async #find(space: string): Promise<SpaceKeys | null> {
-    const [stored] = await asked(this.#store.get(systemSpace, [{ type: keyType, id: space }]));
-    if (stored === null || stored === undefined) return null;
-    const appKey = await this.#kms.unwrap(stored.body, keyContext(space, stored.revision));
-    if (appKey.length !== appKeyBytes) throw new AlterError('state_invalid');
+    const appKey = await this.#unwrap(space);
+    if (appKey === null) return null;
     const keys = new SpaceKeys(space, appKey);
     appKey.fill(0);
     this.#known.set(space, keys);
     return keys;
+  }
+
+  /** Null where there is no such space. */
+  async #unwrap(space: string): Promise<Uint8Array | null> {
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: keyType, id: space }]));
+    if (stored === null || stored === undefined) return null;
+    const appKey = await this.#kms.unwrap(stored.body, keyContext(space, stored.revision));
+    if (appKey.length !== appKeyBytes) throw new AlterError('state_invalid');
+    return appKey;
   }
 }
 

@@ -74,7 +74,8 @@ export async function openRedisStore({ url, prefix = 'alter' }: RedisStoreOption
 /** The type of ioredis allows a `replyMapping` that is undefined, and its constructor doesn't. */
 type ConnectionOptions = Omit<RedisOptions, 'replyMapping'> & { readonly host: string; readonly port: number };
 
-function parseRedisUrl(text: string): ConnectionOptions {
+/** Throws `config_invalid`. */
+export function parseRedisUrl(text: string): ConnectionOptions {
   let url: URL;
   try {
     url = new URL(text);

@@ -17,6 +17,7 @@ import { createLog } from '../../telemetry/log.ts';
 import { AuditLog } from '../../vault/audit-log.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { ReadModel } from '../../vault/read-model.ts';
+import { openSidecarStore } from '../../vault/sidecar-store.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
 import { openVault } from '../../vault/vault.ts';
 
@@ -62,6 +63,7 @@ export async function startAdminRig(of: { allowAddresses?: string[]; hosts?: str
     clock,
     log: createLog({ level: 'debug', stream }),
     hosts: of.hosts ?? [],
+    sidecarStore: openSidecarStore('sqlite:'),
     runtime: { findCaller: async (keyId: string) => model.findKey(keyId), verifyUser: refuse },
     allowAddresses: new AddressSet((of.allowAddresses ?? []).map((text) => findAddressRange(text)!)),
   };

@@ -1,12 +1,11 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis as RedisClient } from 'ioredis';
-import { formatAppKey } from '../../core/app-key.ts';
+import { findAppKey, formatAppKey } from '../../core/app-key.ts';
 import { auditContext } from '../../vault/audit-reader.ts';
 import { SpaceKeys, systemSpace } from '../../vault/keyring.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { encodeContext, openBytes } from '../../vault/seal.ts';
-import { redisAccessRules } from '../../vault/store-redis-access.ts';
 import { TestIdentityProvider } from '../support/identity-provider.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
@@ -20,13 +19,11 @@ describe('a process with the key of one app', () => {
   let rig: Rig;
   let client: RedisClient;
   let provider: TestIdentityProvider;
-  let own: { appKey: Buffer; token: string; secret: StoredSecret; key: string };
+  let own: { appKey: Buffer; token: string; storeUrl: string; secret: StoredSecret; key: string };
   let other: { appId: string; canary: string; key: string };
   let sidecar: Sidecar;
-  const password = randomBytes(16).toString('hex');
-
   const settings = (more: Readonly<Record<string, string>> = {}) => ({
-    ALTER_STORE_URL: `redis://sidecar:${password}@127.0.0.1:${rig.redis!.port}`,
+    ALTER_STORE_URL: own.storeUrl,
     ALTER_APP_KEY: own.token,
     ...more,
   });
@@ -44,22 +41,20 @@ describe('a process with the key of one app', () => {
 
     const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
     const { key } = await rig.mintKey();
-    const appKey = await unwrap(rig.appId);
-    own = { appKey, token: formatAppKey({ appId: rig.appId, key: appKey }), secret, key };
+    const made = await rig.admin<{ app_key: string; store_url: string }>('POST', '/sidecar-credentials', {});
+    own = { appKey: findAppKey(made.app_key)!.key, token: made.app_key, storeUrl: made.store_url, secret, key };
 
     const { id: appId } = await rig.admin<{ id: string }>('POST', '/v1/apps', { name: 'other' });
     const at = `/v1/apps/${appId}`;
     const canary = `canary-${randomBytes(18).toString('hex')}`;
-    const made = await rig.admin<{ id: string }>('POST', `${at}/managed-secrets`, {
+    const theirSecret = await rig.admin<{ id: string }>('POST', `${at}/managed-secrets`, {
       name: 'theirs',
       credential_value: canary,
     });
-    await rig.admin('PUT', `${at}/managed-secrets/${made.id}/allowed-hosts`, { hosts: [rig.authorityOf()] });
+    await rig.admin('PUT', `${at}/managed-secrets/${theirSecret.id}/allowed-hosts`, { hosts: [rig.authorityOf()] });
     const theirs = await rig.admin<{ key: string }>('POST', `${at}/keys`, { name: 'k', scopes: ['proxy:execute'] });
     other = { appId, canary, key: theirs.key };
 
-    const rules = redisAccessRules({ prefix: 'alter', space: rig.appId });
-    expect(await client.call('ACL', 'SETUSER', 'sidecar', 'reset', 'on', `>${password}`, ...rules)).toBe('OK');
     sidecar = await Sidecar.start(rig, settings());
   }, 60_000);
   afterAll(async () => {
@@ -67,13 +62,6 @@ describe('a process with the key of one app', () => {
     client?.disconnect();
     await rig?.close();
   });
-
-  /** The app's key as an operator gets it. */
-  async function unwrap(space: string): Promise<Buffer> {
-    const stored = (await client.hmgetBuffer(`alter:{${systemSpace}}:record:app-key:${space}`, 'r', 'b')) as Buffer[];
-    const context = { type: 'app-key', space: systemSpace, id: space, revision: Number(stored[0]) };
-    return Buffer.from(await openLocalKms({ rootKey: rig.rootKey }).unwrap(stored[1]!, encodeContext(context)));
-  }
 
   it('serves its app: credential, users, policy and rates, revocation and audit', async () => {
     const grant = { 'X-Alter-Grant': own.secret.grantId };
