@@ -41,6 +41,8 @@ class ClientConnection {
   #response: Response | null = null;
   /** Heads are being read further up in the call stack. */
   #advancing = false;
+  /** What is read now was sent before the answer to the request before it. */
+  #isAhead = false;
   #isLeft = false;
 
   constructor(socket: Socket, on: HttpEvents, maxHeadBytes: number) {
@@ -63,8 +65,10 @@ class ClientConnection {
       return;
     }
     this.#hold(chunk);
-    if (request === null) this.#advance();
-    else if (this.#held.length > maxHeldBytes) this.socket.pause();
+    if (request === null) {
+      this.#isAhead = false;
+      this.#advance();
+    } else if (this.#held.length > maxHeldBytes) this.socket.pause();
   };
 
   /** A client that closes its half is taken to be gone: otherwise nobody would notice while the upstream is silent. */
@@ -113,7 +117,8 @@ class ClientConnection {
     }
     if (unread > 0) this.#held = this.#held.subarray(unread);
     if (this.socket.isPaused()) this.socket.resume();
-    if (this.#held.length > 0) this.#advance();
+    this.#isAhead = this.#held.length > 0;
+    if (this.#isAhead) this.#advance();
   }
 
   /** Closing with bytes unread resets the connection, and the client might never get to read the answer (RFC 9112 section 9.6). */
@@ -162,6 +167,7 @@ class ClientConnection {
     const head = parseRequestHead(held.toString('latin1', 0, end - 4));
     const rest = end === held.length ? nothing : held.subarray(end);
     if (head.method === 'CONNECT' || asksForWebSocket(head)) {
+      if (this.#isAhead) throw new AlterError('request_malformed'); // no client asks for another protocol before it was answered
       this.#leave();
       this.#held = nothing;
       this.socket.pause();
