@@ -84,7 +84,7 @@ describe('alter doctor', () => {
   }, 60_000);
 
   it('tells a key that the proxy refuses from one that is mistyped, and from none', async () => {
-    const unknown = await doctor([], { ...operator, ALTER_KEY: issueToken('runtime').plaintext });
+    const unknown = await doctor([], { ...operator, ALTER_KEY: issueToken('runtime', Date.now()).plaintext });
     expect(unknown.code).toBe(1);
     expect(unknown.checks.get('key')).toMatchObject({ status: 'failed', detail: 'The proxy refuses it: key_invalid.' });
     const mistyped = await doctor([], { ...operator, ALTER_KEY: 'alter_rk_x' });
@@ -129,7 +129,7 @@ describe('alter doctor', () => {
     expect(JSON.parse(nothing.stderr)).toMatchObject({
       error: { exit: 8, detail: expect.stringMatching(/admin service, proxy/) },
     });
-    const refused = await doctor([], { ...operator, ALTER_PAT: issueToken('pat').plaintext });
+    const refused = await doctor([], { ...operator, ALTER_PAT: issueToken('pat', Date.now()).plaintext });
     expect(refused.code).toBe(1);
     expect(refused.checks.get('token')).toMatchObject({ status: 'failed' });
   });
