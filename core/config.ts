@@ -774,7 +774,7 @@ function parseGateway(text: string): Parsed<string> {
     : { problem: 'must be http://HOST:PORT or https://HOST:PORT' };
 }
 
-type Quantities = Readonly<Record<string, Readonly<Record<string, string>>>>;
+type Quantities = Readonly<Record<string, Readonly<Record<string, string | number>>>>;
 
 function parseResources(text: string): Parsed<Quantities> {
   const value = findJsonObject(text);
@@ -784,7 +784,9 @@ function parseResources(text: string): Parsed<Quantities> {
       ([kind, amounts]) =>
         (kind === 'requests' || kind === 'limits') &&
         isRecord(amounts) &&
-        Object.values(amounts).every((amount) => typeof amount === 'string' && /^\d[\w.]{0,30}$/.test(amount)),
+        Object.values(amounts).every(
+          (amount) => typeof amount === 'number' || (typeof amount === 'string' && /^\d[\w.]{0,30}$/.test(amount)),
+        ),
     );
   return fits
     ? { value: value as Quantities }

@@ -58,6 +58,7 @@ export class Connections {
       keyIds: new Set(),
       tunnel: null,
       exchange: null,
+      waiting: [],
       recheck: null,
     };
     this.#clients.set(socket, client);

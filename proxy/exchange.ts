@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AlterError } from '../core/errors.ts';
-import type { ClientRequest, ClientResponse } from './client-message.ts';
 import type { ClientUpgrade } from './forward.ts';
-import type { ParsedRequest, RawRequest, RequestTags } from './request.ts';
+import type { RawRequest, RequestTags } from './request.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Phase } from './watchdog.ts';
 
@@ -11,8 +11,8 @@ export type Recheck = () => Promise<AlterError | null>;
 
 /** One request and its answer on a client connection, from the moment its head was read until both are over. */
 export class Exchange {
-  readonly request: ClientRequest;
-  readonly response: ClientResponse;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
   /** Null on the proxy port itself, where requests come in absolute form. */
   readonly tunnel: Tunnel | null;
   readonly clientAddress: string;
@@ -21,26 +21,28 @@ export class Exchange {
   readonly startedMs = performance.now();
   readonly #rawHeaders: readonly string[];
   readonly #claim: (keyId: string) => void;
-  #expectsContinue = false;
+  #expectsContinue: boolean;
   #recheck: Recheck | null = null;
   #leave: (() => void) | null = null;
 
   constructor(of: {
-    request: ClientRequest;
-    response: ClientResponse;
+    req: IncomingMessage;
+    res: ServerResponse;
     tunnel: Tunnel | null;
     clientAddress: string;
-    upgrade: Omit<ClientUpgrade, 'joined'> | null;
-    /** Those of `request`, unless some of them were for this proxy only. */
+    expectsContinue: boolean;
+    upgrade: { readonly socket: Socket; readonly head: Buffer } | null;
+    /** Those of `req`, unless some of them were for this proxy only. */
     rawHeaders?: readonly string[];
     /** Counts the connection for a key. Throws `overloaded`. */
     claim: (keyId: string) => void;
   }) {
-    this.request = of.request;
-    this.response = of.response;
+    this.req = of.req;
+    this.res = of.res;
     this.tunnel = of.tunnel;
     this.clientAddress = of.clientAddress;
-    this.#rawHeaders = of.rawHeaders ?? of.request.rawHeaders;
+    this.#expectsContinue = of.expectsContinue;
+    this.#rawHeaders = of.rawHeaders ?? of.req.rawHeaders;
     this.#claim = of.claim;
     this.upgrade =
       of.upgrade === null
@@ -54,14 +56,8 @@ export class Exchange {
   }
 
   get raw(): RawRequest {
-    const { method, url, httpVersion } = this.request;
+    const { method = '', url = '', httpVersion } = this.req;
     return { method, url, httpVersion, rawHeaders: this.#rawHeaders, upgrade: this.upgrade !== null };
-  }
-
-  /** What strict parsing made of the head tells where the body ends. */
-  frame({ body, expectsContinue }: ParsedRequest): void {
-    this.request.frame(body);
-    this.#expectsContinue = expectsContinue;
   }
 
   /** The connection counts for this key from now on. Throws `overloaded` where the key holds too many. */
@@ -69,20 +65,21 @@ export class Exchange {
     this.#claim(keyId);
   }
 
-  /** Lets a client that waits for `100 Continue` send its body. */
-  askForBody(): void {
-    if (this.#expectsContinue) this.response.askForBody();
-    this.#expectsContinue = false;
+  /** The client waits for `100 Continue` before it sends its body. */
+  get expectsContinue(): boolean {
+    return this.#expectsContinue;
   }
 
-  /** The body, for who has to look at it before it leaves. */
-  stream(): Readable {
-    return this.request.stream();
+  /** Lets a client that waits for `100 Continue` send its body. */
+  askForBody(): void {
+    if (this.#expectsContinue && !this.res.headersSent) this.res.writeContinue();
+    this.#expectsContinue = false;
   }
 
   /** Calls back once, when the exchange is over, or at once if it is. */
   onceOver(callback: () => void): void {
-    this.response.onceOver(callback);
+    if (this.res.closed || this.res.destroyed) callback();
+    else this.res.once('close', callback);
   }
 
   /** What the request says of itself wins over what was said on the CONNECT. */
@@ -107,7 +104,7 @@ export class Exchange {
   async recheck(): Promise<AlterError | null> {
     if (this.#recheck === null) return null;
     const refusal = await this.#recheck();
-    if (refusal !== null) (this.upgrade?.socket ?? this.response).destroy();
+    if (refusal !== null) (this.upgrade?.socket ?? this.res).destroy();
     return refusal;
   }
 
@@ -119,8 +116,8 @@ export class Exchange {
   /** Whom the exchange is waiting for, as the watchdog counts time. */
   phase(): Phase {
     if (this.upgrade !== null) return this.#leave === null ? 'answer' : 'tunnel';
-    if (!this.request.complete) return 'body';
-    if (!this.response.started) return 'answer';
-    return this.response.waits || this.response.ended ? 'body' : 'stream';
+    if (!this.req.complete) return 'body';
+    if (!this.res.headersSent) return 'answer';
+    return this.res.writableNeedDrain || this.res.writableEnded ? 'body' : 'stream';
   }
 }

@@ -1,16 +1,15 @@
 import { AlterError } from '../core/errors.ts';
 import { type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
-import type { RequestFraming } from './client-message.ts';
 import { checkHandshake } from './handshake.ts';
 
-/** What the reader hands over, before anything is believed. */
+/** What Node's parser hands over, before anything is believed. */
 export interface RawRequest {
   readonly method: string;
   readonly url: string;
   readonly httpVersion: string;
   /** Flat, names and values by turns, in the order and spelling of the client. */
   readonly rawHeaders: readonly string[];
-  /** The reader stopped behind the head, because it asks for a WebSocket. */
+  /** Node's parser stopped behind the head, because it asks for a WebSocket. */
   readonly upgrade?: boolean;
 }
 
@@ -22,9 +21,7 @@ export interface ParsedRequest {
   readonly target: string;
   /** End-to-end headers, flat; without Host, framing, hop-by-hop, `Proxy-*` and `X-Alter-*`. */
   readonly headers: readonly string[];
-  readonly body: RequestFraming;
-  /** The client waits for `100 Continue` before it sends its body. */
-  readonly expectsContinue: boolean;
+  readonly body: 'none' | 'chunked' | { readonly bytes: string };
   readonly tags: RequestTags;
   readonly proxyAuthorization: string | null;
 }
@@ -48,7 +45,6 @@ interface ReadHead {
   readonly host: string | null;
   readonly contentLength: string | null;
   readonly transferEncoding: string | null;
-  readonly expectsContinue: boolean;
   readonly proxyAuthorization: string | null;
   readonly tags: RequestTags;
 }
@@ -115,7 +111,6 @@ function assemble(raw: RawRequest, head: ReadHead, origin: Origin, target: strin
     target,
     headers: head.headers,
     body,
-    expectsContinue: head.expectsContinue && raw.httpVersion === '1.1' && body !== 'none',
     tags: head.tags,
     proxyAuthorization: head.proxyAuthorization,
   };
@@ -131,9 +126,7 @@ function readFraming(raw: RawRequest, head: ReadHead): ParsedRequest['body'] {
   }
   if (contentLength === null) return 'none';
   if (!/^(?:0|[1-9]\d{0,15})$/.test(contentLength)) throw new AlterError('request_malformed');
-  const bytes = Number(contentLength);
-  if (!Number.isSafeInteger(bytes)) throw new AlterError('request_malformed');
-  return bytes;
+  return { bytes: contentLength };
 }
 
 function readTarget(url: string, tunnel: Origin | null): { readonly origin: Origin | null; readonly target: string } {
@@ -230,7 +223,6 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
     host: found.host,
     contentLength: found['content-length'],
     transferEncoding: found['transfer-encoding'],
-    expectsContinue: found.expect !== null,
     proxyAuthorization: found['proxy-authorization'],
     tags,
   };

@@ -69,3 +69,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $inNamespace := printf "%s.%s" $service .Release.Namespace -}}
 {{- concat (list $service $inNamespace (printf "%s.svc" $inNamespace) (printf "%s.svc.cluster.local" $inNamespace)) .Values.admin.hosts | join "," -}}
 {{- end -}}
+
+{{/* Whether the injector makes its own certificate, for which it needs its token and its role. */}}
+{{- define "alter-egress.injectorOwnCertificate" -}}
+{{- with .Values.injector.tls }}{{ not (or .existingSecret .certManager.enabled) }}{{ end -}}
+{{- end -}}
+
+{{/* Objects of the cluster are shared by all namespaces, so the namespace is in their names. */}}
+{{- define "alter-egress.webhookName" -}}
+{{ include "alter-egress.fullname" . }}.{{ .Release.Namespace }}
+{{- end -}}

@@ -24,6 +24,40 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
+{{/* Where a pod may run, in lines of its spec, each behind a line feed. */}}
+{{- define "alter-egress.placement" -}}
+{{- $values := .values }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .spread }}
+topologySpreadConstraints:
+{{- if $values.topologySpreadConstraints }}
+  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+{{- else }}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "alter-egress.selectorLabels" $.root | nindent 8 }}
+        app.kubernetes.io/component: {{ $.component }}
+    matchLabelKeys: [pod-template-hash]
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/*
 The spec of a pod of the product: (dict "root" $ "component" "proxy" "role" "proxy" "data" <volume source>).
 The secrets are files that only the one container of the pod mounts; the entry point of the image sets RLIMIT_CORE to 0,
@@ -47,35 +81,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext: {{- include "alter-egress.podSecurity" $values.uid | nindent 2 }}
 terminationGracePeriodSeconds: {{ add $values.drainSeconds $values.preStopSeconds 10 }}
-{{- with $placed.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with $placed.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $placed.affinity }}
-affinity: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $placed.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- if not $isTrial }}
-topologySpreadConstraints:
-{{- if $values.topologySpreadConstraints }}
-  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
-{{- else }}
-{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
-  - maxSkew: 1
-    topologyKey: {{ $key }}
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "alter-egress.selectorLabels" $root | nindent 8 }}
-        app.kubernetes.io/component: {{ $.component }}
-    matchLabelKeys: [pod-template-hash]
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "alter-egress.placement" (dict "root" $root "component" .component "values" $placed "spread" (not $isTrial)) }}
 containers:
   - name: {{ .component }}
     image: {{ include "alter-egress.image" $root | quote }}

@@ -173,6 +173,7 @@ const behaviours: readonly Behaviour[] = [
     sees: [502],
   },
   { name: 'a 101 without more', answer: writes(head('HTTP/1.1 101 Switching Protocols') + poison), sees: [502, 'own'] },
+  { name: 'a 100 that nobody asked for', answer: writes(head('HTTP/1.1 100 Continue') + poison), sees: [502] },
   {
     name: 'a 407',
     answer: writes(

@@ -4,9 +4,11 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../certs/authority.ts';
 import { settingNames, settingSections } from '../../core/config.ts';
+import { review } from '../../injector/admission.ts';
 import { loadConfig } from '../../serve/settings.ts';
 import { renderChartReadme, renderChartSchema } from '../../setup/chart-docs.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
+import { admissionReview, patched, type TestPod } from '../support/admission.ts';
 import { Rig, run, type StoredSecret } from '../support/rig.ts';
 import { root } from '../support/source-files.ts';
 import {
@@ -140,18 +142,20 @@ describeWithHelm.each(ciFiles())('the chart with %s', (file) => {
     expect(new Set(users).size).toBe(users.length);
   });
 
-  it('shares nothing with the node or between containers, and gives no pod a token, a role or links to services', () => {
-    for (const { spec } of pods) {
+  it('shares nothing with the node or between containers, and gives no pod but the injector a token, a role or links to services', () => {
+    for (const { spec, component } of pods) {
       expect(spec).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
       for (const shared of ['shareProcessNamespace', 'hostNetwork', 'hostPID', 'hostIPC', 'hostUsers'])
         expect(spec).not.toHaveProperty(shared);
       for (const volume of spec.volumes) {
         expect(volume).not.toHaveProperty('hostPath');
-        expect(JSON.stringify(volume)).not.toContain('serviceAccountToken');
+        if (component !== 'injector') expect(volume).not.toHaveProperty('projected');
       }
     }
-    for (const { kind, automountServiceAccountToken } of objects) {
-      expect(kind).not.toMatch(/^(?:Secret|Role|ClusterRole|RoleBinding|ClusterRoleBinding)$/);
+    for (const { kind, metadata, data, automountServiceAccountToken } of objects) {
+      if (/^(?:Secret|(?:Cluster)?Role(?:Binding)?)$/.test(kind))
+        expect(metadata.labels?.['app.kubernetes.io/component']).toBe('injector');
+      if (kind === 'Secret') expect(data).toBeUndefined();
       if (kind === 'ServiceAccount') expect(automountServiceAccountToken).toBe(false);
     }
   });
@@ -198,7 +202,8 @@ describeWithHelm.each(ciFiles())('the chart with %s', (file) => {
         [container.readinessProbe, '/readyz'],
       ] as const)
         expect(probe?.httpGet).toEqual({ path, port: 'ops' });
-      const drain = variable(container, 'ALTER_DRAIN_TIMEOUT');
+      // The injector has nothing that takes longer than the five seconds that it gives itself.
+      const drain = pod.component === 'injector' ? '5s' : variable(container, 'ALTER_DRAIN_TIMEOUT');
       const preStop = container.lifecycle?.preStop.sleep.seconds ?? 0;
       expect(pod.spec.terminationGracePeriodSeconds).toBeGreaterThan(Number.parseInt(drain, 10) + preStop);
     }
@@ -209,7 +214,12 @@ describeWithHelm.each(ciFiles())('the chart with %s', (file) => {
       pods.filter(({ labels }) => Object.entries(selector).every(([name, value]) => labels[name] === value));
     const portsOf = (found: Pod[]) =>
       found.flatMap((pod) => pod.spec.containers.flatMap(({ ports }) => ports.map(({ name }) => name)));
-    for (const { kind, metadata, spec } of objects) {
+    for (const { kind, metadata, spec, webhooks = [] } of objects) {
+      for (const { clientConfig } of webhooks) {
+        const { name, port, path } = clientConfig.service;
+        const service = objects.find((object) => object.kind === 'Service' && object.metadata.name === name);
+        expect([service?.spec.ports.map((one) => one.port), path]).toEqual([[port], '/inject']);
+      }
       if (kind === 'Service')
         for (const { targetPort } of spec.ports) expect(portsOf(matches(spec.selector))).toContain(targetPort);
       const selector = { PodDisruptionBudget: spec?.selector, NetworkPolicy: spec?.podSelector }[kind];
@@ -279,8 +289,10 @@ describeWithHelm('the settings that the chart gives', () => {
         }),
       );
       const config = loadConfig(environment, undefined);
-      expect(config.store.kind).toBe(pod.component === 'trial' ? 'sqlite' : 'redis');
-      const listens = { proxy: config.proxyListen, admin: config.adminListen, ops: config.opsListen };
+      const hasRedis = !['trial', 'injector'].includes(pod.component);
+      expect(config.store.kind).toBe(hasRedis ? 'redis' : 'sqlite');
+      const { proxyListen: proxy, adminListen: admin, opsListen: ops } = config;
+      const listens = { proxy, admin, ops, webhook: config.injector.listen };
       for (const { name, containerPort } of container.ports)
         expect(listens[name as keyof typeof listens].port).toBe(containerPort);
     }
@@ -324,6 +336,15 @@ describeWithHelm('the values that can not be right', () => {
     ['a host name with a port', 'admin.hosts=["a.example:443"]', 'hosts'],
     ['a test over plain HTTP', 'tests.injectedRequest.url="http://api.example.com"', 'url'],
     ['a namespace that is none', 'ca.namespaces=["Team A"]', 'namespaces'],
+    ['a mode that there is not', 'injector.mode="both"', 'mode'],
+    ['a failure policy that there is not', 'injector.failurePolicy="Warn"', 'failurePolicy'],
+    ['root as user of a sidecar', 'injector.sidecar.uid=0', 'uid'],
+    ['a secret for every sidecar', 'injector.sidecar.settings={"ALTER_APP_KEY":"x"}', 'settings'],
+    ['no injector that answers', 'injector.replicas=0', 'replicas'],
+    ['a webhook that waits too long', 'injector.timeoutSeconds=31', 'timeoutSeconds'],
+    ['a selector that is none', 'injector.namespaceSelector={"team":"a"}', 'namespaceSelector'],
+    ['a certificate without its authority', 'injector.tls.existingSecret="x"', 'caBundle'],
+    ['an issuer of unknown kind', 'injector.tls.certManager.issuerRef={"name":"a","kind":"Vault"}', 'kind'],
     ['an interval without a unit', 'metrics.serviceMonitor.interval="30"', 'interval'],
   ])('are refused by the schema: %s', (_what, value, named) => {
     const { code, said } = template(['--set-json', value]);
@@ -334,6 +355,11 @@ describeWithHelm('the values that can not be right', () => {
 
   it.each([
     ['one user for two components', ['--set', 'admin.uid=10128'], 'must differ'],
+    [
+      'two makers of one certificate',
+      [...ci('own-webhook-certificate-values.yaml'), '--set', 'injector.tls.certManager.enabled=true'],
+      'not both',
+    ],
     ['a test request without a key', ['--set', 'tests.injectedRequest.enabled=true'], 'needs keySecret and url'],
     ['a test request over TLS to the proxy', [...full, '--set', 'proxy.tls.existingSecret=x'], 'knows no authority'],
   ])('are refused by the chart: %s', (_what, words, message) => {
@@ -347,7 +373,9 @@ describeWithHelm('the gateway', () => {
     const objects = render([]);
     const of = (kind: string) => objects.filter((object) => object.kind === kind);
     expect(of('HorizontalPodAutoscaler').map(({ spec }) => [spec.minReplicas, spec.maxReplicas])).toEqual([[2, 10]]);
-    expect(of('PodDisruptionBudget').map(({ spec }) => spec.maxUnavailable)).toEqual([1]);
+    expect(of('PodDisruptionBudget').map(({ metadata, spec }) => [metadata.name, spec.maxUnavailable])).toEqual(
+      ['injector', 'proxy'].map((name) => [`rel-alter-egress-${name}`, 1]),
+    );
     const proxy = of('Deployment').find(({ metadata }) => metadata.name.endsWith('-proxy'))!;
     expect(proxy.spec).not.toHaveProperty('replicas'); // they are the autoscaler's
     const { topologySpreadConstraints: spread, containers } = proxy.spec.template.spec;
@@ -359,7 +387,9 @@ describeWithHelm('the gateway', () => {
   });
 
   it('reaches no private address, and its admin service no port but 443', () => {
-    const policies = render([]).filter(({ kind }) => kind === 'NetworkPolicy');
+    const policies = render([]).filter(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && !metadata.name.endsWith('-injector'),
+    );
     expect(policies).toHaveLength(2);
     for (const { metadata, spec } of policies) {
       const upstream = spec.egress.find(({ to }) => to?.[0]?.ipBlock)!;
@@ -379,6 +409,90 @@ describeWithHelm('the gateway', () => {
       'rel-alter-egress-admin.egress.svc.cluster.local',
       'egress-admin.example.com',
     ]);
+  });
+});
+
+describeWithHelm('the injector', () => {
+  it('may read and write one Secret and one webhook, each by name', () => {
+    const objects = render([]);
+    const rules = objects.flatMap(({ rules: found = [] }) => found);
+    expect(rules.map(({ resources, resourceNames, verbs }) => ({ resources, resourceNames, verbs }))).toEqual(
+      expect.arrayContaining([
+        { resources: ['secrets'], resourceNames: ['rel-alter-egress-injector-certificate'], verbs: ['get', 'update'] },
+        {
+          resources: ['mutatingwebhookconfigurations'],
+          resourceNames: ['rel-alter-egress.egress'],
+          verbs: ['get', 'patch'],
+        },
+      ]),
+    );
+    expect(rules).toHaveLength(2);
+  });
+
+  it.each(['cert-manager-values.yaml', 'own-webhook-certificate-values.yaml'])(
+    'has neither token nor role where it does not make its certificate: %s',
+    (file) => {
+      const objects = render(ci(file));
+      expect(objects.filter(({ kind }) => /Role|^Secret$/.test(kind))).toEqual([]);
+      const pod = podsOf(objects).find(({ component }) => component === 'injector')!;
+      expect(pod.spec.volumes.map(({ name }) => name)).toEqual(['tls']);
+      const policy = objects.find(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && /-injector$/.test(metadata.name),
+      )!;
+      expect(policy.spec.egress).toEqual([]);
+      const webhook = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration')!;
+      const { caBundle } = webhook.webhooks![0]!.clientConfig;
+      if (file.startsWith('own')) expect(Buffer.from(caBundle!, 'base64').toString()).toContain('BEGIN CERTIFICATE');
+      else expect(webhook.metadata.annotations).toEqual({ 'cert-manager.io/inject-ca-from': expect.any(String) });
+    },
+  );
+
+  it('is asked about pods with the annotation only, and never about those of the system', () => {
+    const [webhook] = render([]).find(({ kind }) => kind === 'MutatingWebhookConfiguration')!.webhooks!;
+    expect(webhook!.matchConditions[0]!.expression).toContain("'alter-egress/inject' in object.metadata.annotations");
+    expect(JSON.stringify(webhook!.namespaceSelector)).toContain('kube-system');
+  });
+
+  it.each<[string, string, string]>([
+    ['default-values.yaml', 'sidecar', 'refuse'],
+    ['injector-values.yaml', 'gateway', 'admit'],
+    ['trial-values.yaml', 'gateway', 'refuse'],
+  ])('adds to pods, as rendered with %s, what row by row holds for the pods of the chart', (file, mode, onProblem) => {
+    const pod = podsOf(render(ci(file))).find(({ component }) => component === 'injector')!;
+    const environment = Object.fromEntries(pod.spec.containers[0].env.map(({ name, value = '' }) => [name, value]));
+    const { injector: settings } = loadConfig(environment, undefined);
+    expect([settings.mode, settings.onProblem]).toEqual([mode, onProblem]);
+    for (const asked of ['sidecar', 'gateway']) {
+      const annotations = {
+        'alter-egress/inject': 'true',
+        'alter-egress/key-secret': 'key',
+        'alter-egress/mode': asked,
+      };
+      const workload: TestPod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'a', annotations },
+        spec: { containers: [{ name: 'a', image: 'a' }] },
+      };
+      const injected = patched(workload, review(admissionReview(workload), settings).response);
+      const { code, said } = kubeconform(JSON.stringify(injected));
+      expect([said, code]).toEqual([expect.stringContaining('Valid: 1, Invalid: 0, Errors: 0'), 0]);
+      const [added, ...others] = containersOf(podsOf([injected as unknown as KubernetesObject])[0]!);
+      expect(added!.securityContext).toEqual({
+        runAsNonRoot: true,
+        runAsUser: settings.uid,
+        runAsGroup: settings.uid,
+        allowPrivilegeEscalation: false,
+        privileged: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      expect(added).not.toHaveProperty('command'); // the entry point of the image sets RLIMIT_CORE to 0
+      expect(added!.restartPolicy).toBe(asked === 'sidecar' ? 'Always' : undefined);
+      const ours = others.flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name));
+      expect(ours).toEqual(['alter-egress-trust']);
+    }
   });
 });
 
@@ -439,7 +553,8 @@ describeWithHelm('docs/kubernetes.md', () => {
     const served = pods.flatMap(containersOf).filter(({ args }) => args[0] === 'serve');
     expect(served.length).toBeGreaterThan(0);
     for (const { env, restartPolicy, securityContext, startupProbe } of served) {
-      for (const { name } of env) expect(settingNames).toContain(name.replace(/_FILE$/, ''));
+      for (const { name } of env)
+        expect(settingNames).toContain(settingNames.includes(name) ? name : name.replace(/_FILE$/, ''));
       expect(restartPolicy).toBe('Always');
       expect(startupProbe).toBeDefined();
       expect(securityContext).toMatchObject({

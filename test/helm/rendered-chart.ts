@@ -31,6 +31,7 @@ interface Probe {
 interface Volume {
   readonly name: string;
   readonly secret?: { readonly defaultMode: number; readonly items: readonly unknown[] };
+  readonly projected?: unknown;
 }
 
 export interface PodSpec {
@@ -53,7 +54,7 @@ interface ObjectSpec extends PodSpec {
   readonly template: { readonly metadata: Metadata; readonly spec: PodSpec };
   readonly selector: Record<string, string> & { readonly matchLabels: Record<string, string> };
   readonly podSelector: { readonly matchLabels: Record<string, string> };
-  readonly ports: readonly { readonly targetPort: string }[];
+  readonly ports: readonly { readonly port: number; readonly targetPort: string }[];
   readonly policyTypes: readonly string[];
   readonly ingress?: readonly NetworkRule[];
   readonly egress: readonly NetworkRule[];
@@ -66,6 +67,7 @@ interface ObjectSpec extends PodSpec {
 interface Metadata {
   readonly name: string;
   readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
 }
 
 export interface KubernetesObject {
@@ -75,6 +77,24 @@ export interface KubernetesObject {
   readonly spec: ObjectSpec;
   readonly data: Record<string, string>;
   readonly automountServiceAccountToken?: boolean;
+  readonly rules?: readonly RoleRule[];
+  readonly webhooks?: readonly Webhook[];
+}
+
+interface RoleRule {
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+interface Webhook {
+  readonly failurePolicy: string;
+  readonly matchConditions: readonly { readonly expression: string }[];
+  readonly namespaceSelector: unknown;
+  readonly clientConfig: {
+    readonly service: { readonly name: string; readonly port: number; readonly path: string };
+    readonly caBundle?: string;
+  };
 }
 
 export interface Outcome {
