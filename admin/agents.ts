@@ -3,11 +3,12 @@ import type { PageQuery, Versioned } from '../vault/record.ts';
 import { requireRevision } from './etag.ts';
 import { representGrants } from './grants.ts';
 import { revokeKeys } from './keys.ts';
+import { showKeys } from './last-used.ts';
 import { listMatching } from './list-matching.ts';
 import { checkNewKey, mintKey } from './mint-key.ts';
 import { principalRequests, principalResponses } from './principal-schemas.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representAgent, representKey, representPage } from './representation.ts';
+import { representAgent, representPage } from './representation.ts';
 import { type AppCall, appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
 
@@ -135,7 +136,7 @@ export const agentRoutes: readonly Route[] = [
     async answer({ app, params, query, now }) {
       const { value: agent } = await app.agents.get(params.agent!);
       const { items, total } = await app.keys.list({ ...query, agentId: agent.id });
-      const shown = items.map(({ value }) => representKey(value, now));
+      const shown = await showKeys(app, items, now);
       return { body: representPage(shown, { total, ...query }) };
     },
   }),

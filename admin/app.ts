@@ -39,6 +39,7 @@ export interface AdminOptions {
   /** What application code is known and proves its users by; absent: there are no routes for it. */
   readonly runtime?: {
     readonly findCaller: (keyId: string) => Promise<Caller | null>;
+    readonly used?: (caller: Caller) => void;
     readonly verifyUser: (token: string, appId: string, now: number) => Promise<VerifiedUser>;
   };
 }
@@ -59,6 +60,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
     authenticate({
       accessTokens: vault.accessTokens,
       findCaller: options.runtime?.findCaller ?? (async () => null),
+      used: (caller) => options.runtime?.used?.(caller),
       clock,
       failures,
       isPublic,

@@ -25,6 +25,7 @@ export function limitFailures(of: { failures: FailureCounter; isPublic: (path: s
 export function authenticate(of: {
   accessTokens: Pick<AccessTokenRepository, 'find'>;
   findCaller: (keyId: string) => Promise<Caller | null>;
+  used: (caller: Caller) => void;
   clock: () => number;
   failures: FailureCounter;
   isPublic: (path: string) => boolean;
@@ -41,7 +42,10 @@ export function authenticate(of: {
         await of.failures.add(sourceOf(ctx));
         throw new AlterError('unauthenticated');
       }
-      if (caller !== null) requireAddress(caller, sourceOf(ctx));
+      if (caller !== null) {
+        requireAddress(caller, sourceOf(ctx));
+        of.used(caller);
+      }
       ctx.state.accessToken = accessToken;
       ctx.state.caller = caller;
     }

@@ -64,5 +64,5 @@ export async function deriveKey(
     );
     throw new AlterError('unauthenticated');
   }
-  return { body: { ...representKey(minted.value, now), key: token.plaintext }, revision: minted.revision };
+  return { body: { ...representKey(minted.value, null, now), key: token.plaintext }, revision: minted.revision };
 }

@@ -7,6 +7,7 @@ import type { SecretRepository } from '../vault/secret-repository.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { refuse } from './check-fields.ts';
 import { requireRevision } from './etag.ts';
+import { showGrants } from './last-used.ts';
 import { requireActive } from './mint-key.ts';
 import { requirePolicyScope, takeGrantTerms } from './policy-intake.ts';
 import { checkPrincipal, findPrincipal } from './principal-intake.ts';
@@ -32,7 +33,11 @@ export const grantRoutes: readonly Route[] = [
     async answer({ app, params, query, now }) {
       const secret = await app.secrets.get(params.secret!);
       const { items, total } = await app.grants.list({ ...query, secretId: secret.value.id });
-      const shown = items.map(({ value }) => representGrant(value, secret.value, now));
+      const shown = await showGrants(
+        app,
+        items.map(({ value }) => ({ grant: value, secret: secret.value })),
+        now,
+      );
       return { body: representPage(shown, { total, ...query }) };
     },
   }),
@@ -205,21 +210,27 @@ export async function createGrant(
     event: ({ value }) => grantEvent('grant.created', value, secret),
     takeBack: ({ value }) => app.grants.revoke(value.id),
   });
-  return { body: representGrant(grant.value, secret, of.now), revision: grant.revision };
+  return { body: representGrant(grant.value, { secret, lastUsedAt: null }, of.now), revision: grant.revision };
 }
 
 /** Each with its secret. */
 export async function representGrants(app: AppVault, grants: readonly Versioned<Grant>[], now: number) {
   const ids = [...new Set(grants.map(({ value }) => value.secretId))];
   const secrets = new Map(await Promise.all(ids.map(async (id) => [id, await findSecret(app.secrets, id)] as const)));
-  return grants.map(({ value }) => representGrant(value, secrets.get(value.secretId) ?? null, now));
+  return showGrants(
+    app,
+    grants.map(({ value }) => ({ grant: value, secret: secrets.get(value.secretId) ?? null })),
+    now,
+  );
 }
 
 async function answerGrant(
   { app, now }: Pick<AppCall<Record<never, never>, Record<never, never>>, 'app' | 'now'>,
   { value, revision }: Versioned<Grant>,
 ): Promise<{ body: object; revision: number }> {
-  return { body: representGrant(value, await findSecret(app.secrets, value.secretId), now), revision };
+  const secret = await findSecret(app.secrets, value.secretId);
+  const [shown] = await showGrants(app, [{ grant: value, secret }], now);
+  return { body: shown!, revision };
 }
 
 /** Null where the secret was deleted; its grants outlive it, so that the audit keeps its meaning. */

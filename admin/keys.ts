@@ -4,10 +4,11 @@ import type { Page, PageQuery, Versioned } from '../vault/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { countKeys } from './count-keys.ts';
 import { requireRevision } from './etag.ts';
+import { showKeys } from './last-used.ts';
 import { listMatching } from './list-matching.ts';
 import { checkNewKey, keyEvent, mintKey } from './mint-key.ts';
 import type { ChangeRecorder } from './record-change.ts';
-import { representKey, representPage } from './representation.ts';
+import { representPage } from './representation.ts';
 import { rotateKey } from './rotate-key.ts';
 import { appRoute, type Route } from './route.ts';
 import { requests, responses } from './schemas.ts';
@@ -35,7 +36,7 @@ export const keyRoutes: readonly Route[] = [
               (key) => keyStatus(key, now) === status, // depends on the time, so that it is no index of the store
               { limit, offset },
             );
-      const shown = items.map(({ value }) => representKey(value, now));
+      const shown = await showKeys(app, items, now);
       return { body: representPage(shown, { total, limit, offset }) };
     },
   }),
@@ -73,7 +74,7 @@ export const keyRoutes: readonly Route[] = [
     scope: 'dashboard_keys:read',
     status: 200,
     response: responses.key,
-    answer: async ({ app, params, now }) => answerKey(await app.keys.get(keyIdOf(params.key!)), now),
+    answer: async ({ app, params, now }) => answerKey(app, await app.keys.get(keyIdOf(params.key!)), now),
   }),
   appRoute({
     method: 'PATCH',
@@ -92,7 +93,7 @@ export const keyRoutes: readonly Route[] = [
       const renamed = await changes.before(keyEvent('key.renamed', current.value), () =>
         app.keys.update(current.value.id, (key) => ({ ...key, name }), expectedRevision),
       );
-      return answerKey(renamed, now);
+      return answerKey(app, renamed, now);
     },
   }),
   appRoute({
@@ -132,7 +133,7 @@ export const keyRoutes: readonly Route[] = [
         app.keys.revoke(current.value.id),
       );
       await revokeDerived(current.value, app, changes);
-      return answerKey(revoked, now);
+      return answerKey(app, revoked, now);
     },
   }),
 ];
@@ -178,8 +179,9 @@ export function keyIdOf(idOrPrefix: string): string {
   return idOrPrefix.replace(/^alter_(?:rk|ak|dk)_/, '');
 }
 
-function answerKey({ value, revision }: Versioned<RuntimeKey>, now: number) {
-  return { body: representKey(value, now), revision };
+async function answerKey(app: AppVault, key: Versioned<RuntimeKey>, now: number) {
+  const [shown] = await showKeys(app, [key], now);
+  return { body: shown!, revision: key.revision };
 }
 
 function checkAgentOfKey(body: Partial<ReturnType<typeof requests.mintKey.parse>>): Problem[] {

@@ -51,7 +51,7 @@ export async function mintKey(
     revokedAt: null,
   };
   const minted = await changes.before(keyEvent('key.minted', key), () => app.keys.create(key));
-  return { body: { ...representKey(minted.value, now), key: token.plaintext }, revision: minted.revision };
+  return { body: { ...representKey(minted.value, null, now), key: token.plaintext }, revision: minted.revision };
 }
 
 export function endOfKey(body: Pick<NewKey, 'expires_in' | 'expires_at'>, now: number): number | null {

@@ -79,7 +79,8 @@ export function representSecret(secret: Secret) {
 }
 
 /** `secret` is null where it was deleted after the grant was made. */
-export function representGrant(grant: Grant, secret: Secret | null, now: number) {
+export function representGrant(grant: Grant, of: { secret: Secret | null; lastUsedAt: number | null }, now: number) {
+  const { secret } = of;
   return {
     grant_id: grant.id,
     managed_secret_id: grant.secretId,
@@ -96,11 +97,13 @@ export function representGrant(grant: Grant, secret: Secret | null, now: number)
     grant_policy: grant.policy,
     expires_at: formatTimeOrNull(grant.expiresAt),
     created_at: formatTime(grant.createdAt),
+    last_used_at: formatTimeOrNull(of.lastUsedAt),
     revoked_at: formatTimeOrNull(grant.revokedAt),
   };
 }
 
-export function representKey(key: RuntimeKey, now: number) {
+/** `lastUsedAt` is null for a key that was never used. */
+export function representKey(key: RuntimeKey, lastUsedAt: number | null, now: number) {
   return {
     id: key.id,
     name: key.name,
@@ -115,6 +118,7 @@ export function representKey(key: RuntimeKey, now: number) {
     status: keyStatus(key, now),
     rotated_from: key.rotatedFrom,
     created_at: formatTime(key.createdAt),
+    last_used_at: formatTimeOrNull(lastUsedAt),
     revoked_at: formatTimeOrNull(key.revokedAt),
   };
 }

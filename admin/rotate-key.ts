@@ -38,5 +38,5 @@ export async function rotateKey(
   const rotated = await changes.before({ ...keyEvent('key.rotated', value), reason: `to ${next.id}` }, () =>
     app.keys.rotate(next, of.expectedRevision),
   );
-  return { body: { ...representKey(rotated.value, now), key: token.plaintext }, revision: rotated.revision };
+  return { body: { ...representKey(rotated.value, null, now), key: token.plaintext }, revision: rotated.revision };
 }

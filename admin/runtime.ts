@@ -34,13 +34,13 @@ export const runtimeRoutes: readonly Route[] = [
     scope: { runtime: null },
     status: 200,
     response: runtimeResponses.me,
-    async answer({ caller, findUser, now }) {
+    async answer({ app, caller, findUser, now }) {
       const user = await findUser();
       const { key, agent } = caller;
       return {
         body: {
           app_id: key.appId,
-          key: representKey(key, now),
+          key: representKey(key, (await app.lastUses.find('key', [key.id]))[0] ?? null, now),
           agent: agent === null ? null : representAgent(agent),
           user:
             user === null

@@ -266,6 +266,8 @@ const template = z
   })
   .meta({ id: 'Template' });
 
+const lastUsed = time.nullable().meta({ description: 'Written down within about a minute; null: never' });
+
 export const grant = z
   .strictObject({
     grant_id: z.string(),
@@ -283,6 +285,7 @@ export const grant = z
     grant_policy: policyDocument.nullable(),
     expires_at: time.nullable(),
     created_at: time,
+    last_used_at: lastUsed,
     revoked_at: time.nullable(),
   })
   .meta({ id: 'Grant' });
@@ -301,6 +304,7 @@ const keyFields = {
   status: z.enum(keyStatuses),
   rotated_from: z.string().nullable().meta({ description: 'The key that it takes the place of' }),
   created_at: time,
+  last_used_at: lastUsed,
   revoked_at: time.nullable(),
 };
 const key = z.strictObject(keyFields).meta({ id: 'Key' });

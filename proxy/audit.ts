@@ -9,12 +9,15 @@ import type { AuditLog } from '../vault/audit-log.ts';
 import type { RateVerdict } from '../vault/store.ts';
 import type { Verdict } from './authorize.ts';
 import type { Outcome } from './forward.ts';
+import type { UseMemory } from './remember-uses.ts';
 import type { RequestTags } from './request.ts';
 
 /** Where decisions become durable: the sealed log of the store, and, where it is configured, a file. */
 export interface AuditTargets {
   readonly log: AuditLog;
   readonly file: AuditSink | null;
+  /** Told of what was let through. */
+  readonly uses: Pick<UseMemory, 'saw'> | null;
   readonly clock: () => number;
 }
 
@@ -81,7 +84,8 @@ export class AuditTrail {
     this.#principal = usedRight(verdict);
     const leave = verdict.leave;
     if (leave === null) return null; // the refusal is the outcome, and is recorded as such
-    const { log, file } = this.#targets;
+    const { log, file, uses } = this.#targets;
+    if (this.#appId !== null) uses?.saw(this.#appId, { key: this.#keyId, grant: verdict.grant?.id });
     const event = this.#event('decided', allowed);
     const { rates } = leave;
     const kept = log.decide(event, rates);

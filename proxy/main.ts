@@ -14,6 +14,7 @@ import { UndiciForwarder } from './forward-undici.ts';
 import { UpgradeForwarder } from './forward-upgrade.ts';
 import { Listener } from './listener.ts';
 import { reaches } from './own-listener.ts';
+import type { UseMemory } from './remember-uses.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
 import { ServerTls, type ServerTlsMaterial } from './server-tls.ts';
@@ -27,6 +28,8 @@ export interface ProxyOptions {
   readonly config: Config;
   readonly model: ReadModel;
   readonly users: UserVerifier;
+  /** Told of the keys and grants that were used. */
+  readonly uses?: UseMemory;
   readonly auditLog: AuditLog;
   readonly auditFile: AuditSink | null;
   readonly leaves: LeafCache;
@@ -76,7 +79,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const plane: DataPlane = {
     model,
     users: options.users,
-    audit: { log: options.auditLog, file: options.auditFile, clock },
+    audit: { log: options.auditLog, file: options.auditFile, uses: options.uses ?? null, clock },
     leaves: options.leaves,
     forwarder: forwardBy({ requests: new UndiciForwarder(pools), upgrades: new UpgradeForwarder(connect) }),
     dial,

@@ -5,11 +5,13 @@ import type { FetchHttps } from '../proxy/fetch-https.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import type { Vault } from '../vault/vault.ts';
-import { openUsers } from './users.ts';
+import { openUsers, openUses } from './users.ts';
 
 /** How the admin service knows application code: by the same keys and tokens, looked at in the same way as at the proxy. */
 export interface ApplicationCode {
   findCaller(keyId: string): Promise<Caller | null>;
+  /** Remembers that the key was used. */
+  used(caller: Caller): void;
   verifyUser(token: string, appId: string, now: number): Promise<VerifiedUser>;
   close(): Promise<void>;
 }
@@ -27,15 +29,18 @@ export function openApplicationCode(of: {
   const { vault, config } = of;
   const model = new ReadModel({ vault, maxStalenessMs: config.maxStalenessMs, maxEntries });
   const users = openUsers({ ...of, model });
+  const uses = openUses(of);
   return {
     findCaller: async (keyId) => {
       const caller = await model.findKey(keyId);
       if (caller !== null) model.requireFresh(caller.key.appId);
       return caller;
     },
+    used: ({ key }) => uses.saw(key.appId, { key: key.id }),
     verifyUser: (token, appId, now) => users.verifier.verify(token, appId, now),
     close: async () => {
       await users.close();
+      await uses.close();
       model.close();
     },
   };

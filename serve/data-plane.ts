@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { connectionsFor, findOpenFilesLimit } from './open-files.ts';
 import type { State } from './state.ts';
-import { openGuardedFetch, openUsers } from './users.ts';
+import { openGuardedFetch, openUsers, openUses } from './users.ts';
 
 /** How many hosts the proxy keeps a certificate for at a time. */
 const maxLeaves = 10_000;
@@ -47,12 +47,14 @@ export async function startDataPlane(of: {
     resolver: of.resolver,
   });
   const users = openUsers({ model, vault, fetch, clock, log });
+  const uses = openUses({ vault, clock, log });
   try {
     await model.follow();
     const running = await startProxy({
       config: withinOpenFiles(config, log),
       model,
       users: users.verifier,
+      uses,
       auditLog,
       auditFile,
       leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),
@@ -69,6 +71,7 @@ export async function startDataPlane(of: {
       close: async () => {
         await running.close();
         await users.close();
+        await uses.close();
         model.close();
       },
     };

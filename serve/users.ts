@@ -4,6 +4,7 @@ import { type FetchHttps, fetchHttpsThrough } from '../proxy/fetch-https.ts';
 import { KeySets } from '../proxy/key-sets.ts';
 import { reaches } from '../proxy/own-listener.ts';
 import { UserMemory } from '../proxy/remember-users.ts';
+import { UseMemory } from '../proxy/remember-uses.ts';
 import { type Resolver, SystemResolver } from '../proxy/resolve.ts';
 import { UpstreamTls } from '../proxy/verify.ts';
 import { UserVerifier } from '../proxy/verify-user.ts';
@@ -67,6 +68,16 @@ export function openUsers(of: {
   });
   const verifier = new UserVerifier({ model: of.model, keySets, onVerified: memory.saw });
   return { verifier, close: () => memory.settle() };
+}
+
+/** Writes down when keys and grants were last used. */
+export function openUses(of: {
+  readonly vault: DataPlaneVault;
+  readonly clock: () => number;
+  readonly log: Log;
+}): UseMemory {
+  const onFailure = (error: unknown) => of.log.warn('What was used last could not be written down.', { error });
+  return new UseMemory({ ...of, onFailure });
 }
 
 function hostOf(url: string): string {

@@ -4,6 +4,7 @@ import { AlterError } from '../core/errors.ts';
 import { appKind } from './app-repository.ts';
 import { GroupRepository } from './group-repository.ts';
 import { SpaceKeys } from './keyring.ts';
+import { LastUseRepository } from './last-use-repository.ts';
 import { SealedRecords } from './sealed-records.ts';
 import type { Store } from './store.ts';
 import { UserRepository } from './user-repository.ts';
@@ -27,12 +28,16 @@ export async function openOneAppVault(of: {
   const keys = new SpaceKeys(appId, key);
   await requireOpens(new SealedRecords({ kind: appKind, keys, store }), appId);
   const deps = { store, keys, clock };
-  const people = { users: new UserRepository(deps), groups: new GroupRepository(deps) };
+  const written = {
+    users: new UserRepository(deps),
+    groups: new GroupRepository(deps),
+    lastUses: new LastUseRepository(deps),
+  };
   return {
     store,
     onlyAppId: appId,
     keyring: { of: (space) => (space === appId ? keys : Promise.reject(unknownApp())) },
-    app: (asked) => (asked === appId ? Promise.resolve(people) : Promise.reject(unknownApp())),
+    app: (asked) => (asked === appId ? Promise.resolve(written) : Promise.reject(unknownApp())),
   };
 }
 

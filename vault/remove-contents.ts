@@ -6,6 +6,7 @@ import { attemptKind } from './idempotency-repository.ts';
 import { identityProviderKind } from './identity-provider-repository.ts';
 import { keyKind, keyOwnerKind } from './key-repository.ts';
 import { systemSpace } from './keyring.ts';
+import { lastUseKind } from './last-use-repository.ts';
 import { secretKind } from './secret-repository.ts';
 import { secretVersionKind } from './secret-version.ts';
 import { RevisionConflict, type Store, type StoredRecord } from './store.ts';
@@ -26,6 +27,7 @@ const types = [
   userSubjectKind,
   groupKind,
   attemptKind,
+  lastUseKind,
 ].map((kind) => (typeof kind === 'string' ? kind : kind.type));
 
 const batch = 200;

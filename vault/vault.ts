@@ -13,6 +13,7 @@ import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
 import { Keyring, type SpaceKeyring, type SpaceKeys } from './keyring.ts';
 import type { Kms } from './kms.ts';
+import { LastUseRepository } from './last-use-repository.ts';
 import { SecretRepository } from './secret-repository.ts';
 import type { Store } from './store.ts';
 import { UserRepository } from './user-repository.ts';
@@ -29,6 +30,7 @@ export interface AppVault {
   readonly groups: GroupRepository;
   readonly delegations: DelegationRepository;
   readonly idempotency: IdempotencyRepository;
+  readonly lastUses: LastUseRepository;
   readonly audit: AuditReader;
 }
 
@@ -40,7 +42,7 @@ export interface DataPlaneVault {
   /** The only app that can be opened here; null: all of them. */
   readonly onlyAppId: string | null;
   /** Throws `not_found`. */
-  app(appId: string): Promise<Pick<AppVault, 'users' | 'groups'>>;
+  app(appId: string): Promise<Pick<AppVault, 'users' | 'groups' | 'lastUses'>>;
 }
 
 export interface VaultPorts {
@@ -95,6 +97,7 @@ export class Vault implements DataPlaneVault {
       groups: new GroupRepository(deps),
       delegations: new DelegationRepository(deps),
       idempotency: new IdempotencyRepository(deps),
+      lastUses: new LastUseRepository(deps),
       audit: new AuditReader(deps),
     };
   }

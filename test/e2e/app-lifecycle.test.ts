@@ -50,6 +50,32 @@ describe.each(storeKinds)('an app at the proxy, on %s', (store: StoreKind) => {
     tunnel.socket.destroy();
   });
 
+  it('remembers when a key and a grant were last used, without a new revision of either', async () => {
+    const key = await rig.mintKey({ scopes: ['proxy:execute', 'keys:derive'] });
+    const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
+    const read = (path: string) => rig.admin<{ last_used_at: string | null; status: string }>('GET', path);
+    expect((await read(`/keys/${key.id}`)).last_used_at).toBeNull();
+    const derive = await fetch(`${rig.service.adminUrl}/v1/runtime/keys/derive`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key.key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'd', scopes: ['proxy:execute'] }),
+    });
+    const derived = (await derive.json()) as { id: string; key: string };
+    const before = Date.now();
+    const tunnel = await open(derived.key, secret.grantId);
+    tunnel.socket.write(`GET / HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\n\r\n`);
+    expect((await tunnel.reader.next()).status).toBe(200);
+    tunnel.socket.destroy();
+    for (const path of [`/keys/${derived.id}`, `/keys/${key.id}`, `/grants/${secret.grantId}`])
+      await eventually(async () => {
+        const { last_used_at: at } = await read(path);
+        return at !== null && Math.abs(Date.parse(at) - before) < 10_000;
+      }, 10_000);
+    const keys = await rig.admin<{ items: { id: string; last_used_at: string | null }[] }>('GET', '/keys');
+    expect(keys.items.find(({ id }) => id === derived.id)?.last_used_at).not.toBeNull();
+    await rig.admin('PATCH', `/keys/${derived.id}`, { name: 'renamed' });
+  });
+
   it('is refused while it is archived, on open connections too, and unknown once it is deleted', async () => {
     const key = await rig.mintKey();
     const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
