@@ -147,7 +147,7 @@ export const agentRoutes: readonly Route[] = [
     summary: 'Mint a key for an agent; the answer holds its plaintext, this once',
     scope: 'dashboard_keys:write',
     body: principalRequests.mintAgentKey,
-    shownOnce: 'key',
+    shownOnce: ['key'],
     status: 201,
     response: responses.mintedKey,
     async answer({ app, changes, params, now, readBody }) {

@@ -68,8 +68,8 @@ export async function answerOnce(
 }
 
 function keptOf(route: Route, { body, revision = 0 }: Answer): NonNullable<Attempt['answer']> {
-  const shown = route.shownOnce === undefined ? body : { ...body, [route.shownOnce]: null };
-  return { revision, body: JSON.stringify(shown) };
+  const plaintexts = Object.fromEntries((route.shownOnce ?? []).map((field) => [field, null]));
+  return { revision, body: JSON.stringify({ ...body, ...plaintexts }) };
 }
 
 async function outcomeOf(begun: Attempt, content: string, idempotency: IdempotencyRepository): Promise<Answer> {

@@ -47,7 +47,7 @@ export const keyRoutes: readonly Route[] = [
     summary: 'Mint a runtime key; the answer holds its plaintext, this once',
     scope: 'dashboard_keys:write',
     body: requests.mintKey,
-    shownOnce: 'key',
+    shownOnce: ['key'],
     status: 201,
     response: responses.mintedKey,
     async answer({ app, changes, now, readBody }) {
@@ -105,7 +105,7 @@ export const keyRoutes: readonly Route[] = [
     scope: 'dashboard_keys:write',
     body: requests.rotateKey,
     conditional: true,
-    shownOnce: 'key',
+    shownOnce: ['key'],
     status: 201,
     response: responses.mintedKey,
     async answer({ app, changes, params, now, expectedRevision, readBody }) {

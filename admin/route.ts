@@ -31,8 +31,8 @@ export interface Route<
   readonly response: z.ZodType | null;
   /** It honours `If-Match`. */
   readonly conditional?: true;
-  /** The field of the answer that is a plaintext, which is shown once and kept nowhere. */
-  readonly shownOnce?: string;
+  /** The fields of the answer that are plaintexts: shown once, kept nowhere, and null where an answer is repeated. */
+  readonly shownOnce?: readonly string[];
   /** A change that an archived app still allows: what ends something, asks something, or brings the app back. */
   readonly whileArchived?: true;
   answer(call: Where): Promise<Answer>;

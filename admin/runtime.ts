@@ -93,7 +93,7 @@ export const runtimeRoutes: readonly Route[] = [
     summary: 'Make a narrower key that lives shorter, an hour unless said; it ends with the key of this request',
     scope: { runtime: 'keys:derive' },
     body: runtimeRequests.deriveKey,
-    shownOnce: 'key',
+    shownOnce: ['key'],
     status: 201,
     response: responses.mintedKey,
     async answer({ app, caller, changes, now, readBody }) {

@@ -12,8 +12,14 @@ const request = z.strictObject({
 const response = z
   .strictObject({
     app_id: z.string(),
-    app_key: z.string().meta({ description: 'For ALTER_APP_KEY; opens everything of this app, and nothing else' }),
-    store_url: z.string().meta({ description: 'For ALTER_STORE_URL, with a password that is shown this once' }),
+    app_key: z
+      .string()
+      .nullable()
+      .meta({ description: 'For ALTER_APP_KEY; opens everything of this app, and nothing else. Shown this once' }),
+    store_url: z
+      .string()
+      .nullable()
+      .meta({ description: 'For ALTER_STORE_URL, with a password that is shown this once' }),
     store_user: z.string(),
     store_user_made: z.boolean().meta({ description: 'False: run `store_rule` at the server' }),
     store_rule: z.string().meta({ description: 'The Redis command that makes this user; it holds no secret' }),
@@ -30,6 +36,7 @@ export const sidecarCredentialRoutes: readonly Route[] = [
     scope: 'dashboard_apps:admin',
     body: request,
     status: 201,
+    shownOnce: ['app_key', 'store_url'],
     response,
     async answer({ app, vault, changes, sidecarStore, readBody }) {
       const { keep_old: keepOld } = readBody();

@@ -40,7 +40,7 @@ export const tokenRoutes: readonly Route[] = [
       'Create a personal access token that can do no more than that of the request; its plaintext is shown this once',
     scope: 'dashboard_tokens:write',
     body: requests.createToken,
-    shownOnce: 'token',
+    shownOnce: ['token'],
     status: 201,
     response: responses.createdAccessToken,
     async answer({ vault, changes, accessToken, now, readBody }) {

@@ -69,7 +69,7 @@ async function measure(
   const appId = (await vault.apps.create({ name: issueId(clock()) })).value.id;
   await vault.keyring.of(appId);
   const log = new AuditLog({ vault, writer: 'bench', mode: mode === 'none' ? 'strict' : mode });
-  const targets = { log, file: null, clock };
+  const targets = { log, file: null, uses: null, clock };
   const origin = parseAuthority('api.example.com:443', 'https', 443);
   const grantId = issueId(clock());
   const tags = { grant: grantId, reason: null, caller: 'bench', context: null, userToken: null };
