@@ -91,7 +91,7 @@ export class AdminClient {
     return expectObject(await this.#exchange('POST', path, body));
   }
 
-  async put(path: string, body: JsonObject): Promise<JsonObject> {
+  async put(path: string, body: JsonObject | null): Promise<JsonObject> {
     return expectObject(await this.#exchange('PUT', path, body));
   }
 
@@ -99,8 +99,11 @@ export class AdminClient {
     return expectObject(await this.#exchange('PATCH', path, body));
   }
 
-  async delete(path: string): Promise<void> {
-    await this.#exchange('DELETE', path, null);
+  /** The answer, or null where there is nothing left to say. */
+  async delete(path: string, query: Readonly<Record<string, string>> = {}): Promise<JsonObject | null> {
+    const search = new URLSearchParams(query).toString();
+    const answer = await this.#exchange('DELETE', search === '' ? path : `${path}?${search}`, null);
+    return answer === null ? null : expectObject(answer);
   }
 
   /** The parsed body of a 2xx answer; null where it is empty. */

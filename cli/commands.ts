@@ -23,9 +23,19 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   ],
   'agents:show': ['Show one agent.', () => import('./commands/agents/show.ts')],
   'agents:update': ['Change the display name or the notes of an agent.', () => import('./commands/agents/update.ts')],
+  'apps:archive': ['Take an app out of use, until it is taken back.', () => import('./commands/apps/archive.ts')],
   'apps:create': ['Create an app.', () => import('./commands/apps/create.ts')],
+  'apps:delete': [
+    'Delete an app for good, with everything in it and its audit.',
+    () => import('./commands/apps/delete.ts'),
+  ],
   'apps:list': ['List the apps.', () => import('./commands/apps/list.ts')],
   'apps:show': ['Show one app.', () => import('./commands/apps/show.ts')],
+  'apps:unarchive': ['Take an archived app back into use, as it was.', () => import('./commands/apps/unarchive.ts')],
+  'apps:update': [
+    'Change the name of an app, or what its traffic without a grant gets.',
+    () => import('./commands/apps/update.ts'),
+  ],
   'apps:sidecar-credentials': [
     'Print what a sidecar of an app needs: the key of the app, and a user of the store limited to it.',
     () => import('./commands/apps/sidecar-credentials.ts'),
@@ -75,6 +85,17 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   ],
   'grants:list': ['List the grants of the app.', () => import('./commands/grants/list.ts')],
   'grants:show': ['Show one grant.', () => import('./commands/grants/show.ts')],
+  'groups:create': [
+    'Create a group before a token names it, so that it can be granted something.',
+    () => import('./commands/groups/create.ts'),
+  ],
+  'groups:list': ['List the groups that are known.', () => import('./commands/groups/list.ts')],
+  'groups:members:add': ['Put a user into a group.', () => import('./commands/groups/members/add.ts')],
+  'groups:members:remove': [
+    'Take a user out of a group that they were put into here.',
+    () => import('./commands/groups/members/remove.ts'),
+  ],
+  'groups:show': ['Show a group, with its members and its grants.', () => import('./commands/groups/show.ts')],
   'identity-providers:create': [
     'Trust the tokens of an identity provider to say who a user is.',
     () => import('./commands/identity-providers/create.ts'),
@@ -117,6 +138,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   'managed-secrets:delete': [
     'Delete a secret for good, with its value and its grants.',
     () => import('./commands/managed-secrets/delete.ts'),
+  ],
+  'managed-secrets:grants:clone': [
+    'Grant the same once more, with another end.',
+    () => import('./commands/managed-secrets/grants/clone.ts'),
   ],
   'managed-secrets:grants:create': [
     'Let a principal use a secret.',
@@ -188,6 +213,12 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     'Show one personal access token, without its secret part.',
     () => import('./commands/tokens/show.ts'),
   ],
+  'users:create': [
+    'Create a user before their first token, so that they can be granted something.',
+    () => import('./commands/users/create.ts'),
+  ],
+  'users:list': ['List the users that are known.', () => import('./commands/users/list.ts')],
+  'users:show': ['Show one user.', () => import('./commands/users/show.ts')],
 };
 
 /** What stands before the commands of a group, and before a group inside it. */
@@ -199,6 +230,8 @@ export const topics: Readonly<Record<string, string>> = {
   ca: 'The certificate authority that workloads have to trust.',
   delegations: 'What users lent to agents.',
   grants: 'All grants of the app, and why a request would be refused.',
+  groups: 'Groups of users, as an identity provider knows them.',
+  'groups:members': 'Who was put into a group here, beside those whom tokens name.',
   'identity-providers': 'Who says which user a request is for.',
   keys: 'Keys with which workloads prove themselves to the proxy.',
   'managed-secrets': 'Stored credentials: written once, never read back.',
@@ -206,4 +239,5 @@ export const topics: Readonly<Record<string, string>> = {
   'managed-secrets:groups': 'Groups of users, as an identity provider knows them.',
   policy: 'Rules that restrict a use: of the app, a secret, an agent or a grant.',
   tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
+  users: 'People, as an identity provider knows them.',
 };

@@ -13,7 +13,16 @@ export default class AppsList extends BaseCommand {
     const page = await this.openAdmin(flags).get('/v1/apps', { limit: flags.limit, offset: flags.offset });
     this.printPage(
       page,
-      { noun: 'apps', columns: [{ field: 'id', keep: true }, { field: 'name' }, { field: 'created_at' }] },
+      {
+        noun: 'apps',
+        columns: [
+          { field: 'id', keep: true },
+          { field: 'name' },
+          { field: 'status' },
+          { field: 'egress_mode' },
+          { field: 'created_at' },
+        ],
+      },
       flags,
     );
   }

@@ -5,6 +5,7 @@ import { readInput } from '../../../credential-intake.ts';
 import { usageFailure } from '../../../failure.ts';
 import { givenFields } from '../../../given-fields.ts';
 import { readPolicyFile } from '../../../policy-target.ts';
+import { parseTimeToLive } from '../../../time-to-live.ts';
 
 export default class GrantsCreate extends BaseCommand {
   static override operation = 'createGrant';
@@ -29,6 +30,10 @@ export default class GrantsCreate extends BaseCommand {
         'alter managed-secrets grants create stripe-live --principal-type agent --agent-id crawler --label crawler',
     },
     {
+      description: 'For two hours',
+      command: 'alter managed-secrets grants create stripe-live --principal-type system --label incident-42 --ttl 2h',
+    },
+    {
       description: 'Until the end of the year',
       command:
         'alter managed-secrets grants create stripe-live --principal-type system --label audit --expires-at 2026-12-31T00:00:00Z',
@@ -47,6 +52,11 @@ export default class GrantsCreate extends BaseCommand {
     label: Flags.string({ description: 'A word for it.', helpValue: 'L' }),
     description: Flags.string({ description: 'What it is for.' }),
     'expires-at': Flags.string({ description: 'When it ends, ISO 8601.', helpValue: 'ISO' }),
+    ttl: Flags.string({
+      description: 'How long it lasts, by the clock of this machine: 90s, 5m, 2h, 30d.',
+      helpValue: 'TIME',
+      exclusive: ['expires-at'],
+    }),
     'grant-policy': Flags.string({
       description: 'The policy of the grant as JSON, from a file.',
       helpValue: '@FILE.json',
@@ -72,7 +82,7 @@ export default class GrantsCreate extends BaseCommand {
         agent_id: flags['agent-id'],
         label: flags.label,
         description: flags.description,
-        expires_at: flags['expires-at'],
+        expires_at: flags.ttl === undefined ? flags['expires-at'] : endOf(flags.ttl),
         grant_policy: flags['grant-policy'] === undefined ? undefined : readPolicyFile(flags['grant-policy']),
       }),
     };
@@ -80,4 +90,8 @@ export default class GrantsCreate extends BaseCommand {
       throw usageFailure('--principal-type is missing.', 'Give --principal-type user, group, agent or system.');
     this.printResult(await admin.post(path, body), flags);
   }
+}
+
+function endOf(ttl: string): string {
+  return new Date(Date.now() + parseTimeToLive(ttl, '--ttl') * 1000).toISOString();
 }
