@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { readProductionPackages, renderLicenses } from '../../setup/licenses.ts';
+import { renderSbom } from '../../setup/sbom.ts';
 import { root } from '../support/source-files.ts';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -37,6 +38,21 @@ describe('what the product is shipped with', () => {
 
   it('may be shipped, by the license of every package', () => {
     expect(packages.filter(({ license }) => !isPermissive(license))).toEqual([]);
+  });
+
+  it('is listed in the SBOM with its hash, in the same bytes each time', () => {
+    const made = renderSbom({ lockFile, packageJson: read('package.json') });
+    expect(made).toBe(renderSbom({ lockFile, packageJson: read('package.json') }));
+    const { components } = JSON.parse(made) as {
+      components: { name: string; version: string; purl: string; hashes: { content: string }[] }[];
+    };
+    const listed = components.map(({ name, version }) => `${name}@${version}`);
+    expect(new Set(listed)).toEqual(new Set(packages.map(({ name, version }) => `${name}@${version}`)));
+    expect(new Set(listed).size).toBe(listed.length);
+    for (const { hashes, purl } of components) {
+      expect(hashes[0]?.content).toMatch(/^[0-9a-f]{128}$/);
+      expect(purl).toMatch(/^pkg:npm\/(?:%40[^/@]+\/)?[^/@]+@\d/);
+    }
   });
 
   it('is listed in docs/licenses.md as `npm run docs` writes it', () => {
