@@ -16,7 +16,7 @@ import {
 } from './present.ts';
 import { printable } from './printable.ts';
 
-const defaultAdminUrl = 'http://127.0.0.1:4180';
+export const defaultAdminUrl = 'http://127.0.0.1:4180';
 const adminTimeoutMs = 30_000;
 
 /** Of every command that prints a result. */
@@ -47,16 +47,14 @@ export const adminFlags = {
   }),
 };
 
+export const appFlag = Flags.string({
+  description: 'The app, by id or name; otherwise ALTER_APP_ID, otherwise the one that the directory is linked to.',
+  helpGroup: 'GLOBAL',
+  helpValue: 'APP',
+});
+
 /** Of every command that works inside one app. */
-export const appFlags = {
-  ...outputFlags,
-  ...adminFlags,
-  app: Flags.string({
-    description: 'The app, by id or name; otherwise ALTER_APP_ID, otherwise the one that the directory is linked to.',
-    helpGroup: 'GLOBAL',
-    helpValue: 'APP',
-  }),
-};
+export const appFlags = { ...outputFlags, ...adminFlags, app: appFlag };
 
 interface OutputChoice {
   readonly output?: (typeof outputFormats)[number] | undefined;

@@ -78,6 +78,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     () => import('./commands/delegations/revoke.ts'),
   ],
   'delegations:show': ['Show one delegation.', () => import('./commands/delegations/show.ts')],
+  doctor: [
+    'Find out what works: the service, the proxy, the key, and each client on this machine.',
+    () => import('./commands/doctor.ts'),
+  ],
   env: ['Print what `alter run` sets, as exports for a shell.', () => import('./commands/env.ts')],
   'grants:explain': [
     'Say whether a request with a grant would be let through, and which rule decides.',

@@ -42,7 +42,7 @@ export const workloadFlags = {
   ...authorityFlags,
 };
 
-interface WorkloadChoice {
+export interface WorkloadChoice {
   readonly grant?: string | undefined;
   readonly 'key-file'?: string | undefined;
   readonly 'proxy-url'?: string | undefined;
@@ -74,7 +74,7 @@ export async function readWorkloadVariables(
   flags: WorkloadChoice,
   openAdmin: () => AdminClient,
 ): Promise<Readonly<Record<string, string>>> {
-  const proxyUrl = parseProxyUrl(flags['proxy-url'] ?? findVariable('ALTER_PROXY_URL') ?? defaultProxyUrl);
+  const proxyUrl = parseProxyUrl(proxyUrlOf(flags));
   const user = parseGrants(flags.grant ?? 'auto');
   const key = readKey(flags['key-file']);
   const authorityPem = await readAuthority(flags, openAdmin);
@@ -92,12 +92,19 @@ export async function readWorkloadVariables(
 }
 
 function readKey(file: string | undefined): string {
-  const text = file === undefined ? findVariable('ALTER_KEY') : readTextFile(file, '--key-file').trim();
+  const text = findKey(file);
   if (text === null)
     throw usageFailure(
       '--key-file is missing: there is no key.',
       'Give --key-file F, or set ALTER_KEY. `alter keys mint` makes a key.',
     );
+  return text;
+}
+
+/** The key from `--key-file` or ALTER_KEY, or null. Throws a usage failure for what is no key. */
+export function findKey(file: string | undefined): string | null {
+  const text = file === undefined ? findVariable('ALTER_KEY') : readTextFile(file, '--key-file').trim();
+  if (text === null) return null;
   const kind = findToken(text)?.kind ?? null;
   if (kind !== null && kind !== 'pat') return text;
   const source = file === undefined ? 'ALTER_KEY' : '--key-file';
@@ -120,7 +127,11 @@ function parseGrants(text: string): string {
   );
 }
 
-function parseProxyUrl(text: string): URL {
+export function proxyUrlOf(flags: { readonly 'proxy-url'?: string | undefined }): string {
+  return flags['proxy-url'] ?? findVariable('ALTER_PROXY_URL') ?? defaultProxyUrl;
+}
+
+export function parseProxyUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isPlain =
     url !== null &&

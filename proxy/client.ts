@@ -14,8 +14,6 @@ export interface Client {
   readonly keyIds: Set<string>;
   tunnel: Tunnel | null;
   exchange: Exchange | null;
-  /** Requests that were sent before the one under way was answered. */
-  readonly waiting: Exchange[];
   /** The policy of a blind tunnel, which has no exchange. */
   recheck: Recheck | null;
 }

@@ -58,7 +58,6 @@ export class Connections {
       keyIds: new Set(),
       tunnel: null,
       exchange: null,
-      waiting: [],
       recheck: null,
     };
     this.#clients.set(socket, client);

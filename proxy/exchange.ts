@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { AlterError } from '../core/errors.ts';
+import type { ClientRequest, ClientResponse } from './client-message.ts';
 import type { ClientUpgrade } from './forward.ts';
-import type { RawRequest, RequestTags } from './request.ts';
+import type { ParsedRequest, RawRequest, RequestTags } from './request.ts';
 import type { Tunnel } from './tunnel.ts';
 import type { Phase } from './watchdog.ts';
 
@@ -11,8 +11,8 @@ export type Recheck = () => Promise<AlterError | null>;
 
 /** One request and its answer on a client connection, from the moment its head was read until both are over. */
 export class Exchange {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
   /** Null on the proxy port itself, where requests come in absolute form. */
   readonly tunnel: Tunnel | null;
   readonly clientAddress: string;
@@ -21,28 +21,26 @@ export class Exchange {
   readonly startedMs = performance.now();
   readonly #rawHeaders: readonly string[];
   readonly #claim: (keyId: string) => void;
-  #expectsContinue: boolean;
+  #expectsContinue = false;
   #recheck: Recheck | null = null;
   #leave: (() => void) | null = null;
 
   constructor(of: {
-    req: IncomingMessage;
-    res: ServerResponse;
+    request: ClientRequest;
+    response: ClientResponse;
     tunnel: Tunnel | null;
     clientAddress: string;
-    expectsContinue: boolean;
-    upgrade: { readonly socket: Socket; readonly head: Buffer } | null;
-    /** Those of `req`, unless some of them were for this proxy only. */
+    upgrade: Omit<ClientUpgrade, 'joined'> | null;
+    /** Those of `request`, unless some of them were for this proxy only. */
     rawHeaders?: readonly string[];
     /** Counts the connection for a key. Throws `overloaded`. */
     claim: (keyId: string) => void;
   }) {
-    this.req = of.req;
-    this.res = of.res;
+    this.request = of.request;
+    this.response = of.response;
     this.tunnel = of.tunnel;
     this.clientAddress = of.clientAddress;
-    this.#expectsContinue = of.expectsContinue;
-    this.#rawHeaders = of.rawHeaders ?? of.req.rawHeaders;
+    this.#rawHeaders = of.rawHeaders ?? of.request.rawHeaders;
     this.#claim = of.claim;
     this.upgrade =
       of.upgrade === null
@@ -56,8 +54,14 @@ export class Exchange {
   }
 
   get raw(): RawRequest {
-    const { method = '', url = '', httpVersion } = this.req;
+    const { method, url, httpVersion } = this.request;
     return { method, url, httpVersion, rawHeaders: this.#rawHeaders, upgrade: this.upgrade !== null };
+  }
+
+  /** What strict parsing made of the head tells where the body ends. */
+  frame({ body, expectsContinue }: ParsedRequest): void {
+    this.request.frame(body);
+    this.#expectsContinue = expectsContinue;
   }
 
   /** The connection counts for this key from now on. Throws `overloaded` where the key holds too many. */
@@ -65,21 +69,20 @@ export class Exchange {
     this.#claim(keyId);
   }
 
-  /** The client waits for `100 Continue` before it sends its body. */
-  get expectsContinue(): boolean {
-    return this.#expectsContinue;
-  }
-
   /** Lets a client that waits for `100 Continue` send its body. */
   askForBody(): void {
-    if (this.#expectsContinue && !this.res.headersSent) this.res.writeContinue();
+    if (this.#expectsContinue) this.response.askForBody();
     this.#expectsContinue = false;
+  }
+
+  /** The body, for who has to look at it before it leaves. */
+  stream(): Readable {
+    return this.request.stream();
   }
 
   /** Calls back once, when the exchange is over, or at once if it is. */
   onceOver(callback: () => void): void {
-    if (this.res.closed || this.res.destroyed) callback();
-    else this.res.once('close', callback);
+    this.response.onceOver(callback);
   }
 
   /** What the request says of itself wins over what was said on the CONNECT. */
@@ -104,7 +107,7 @@ export class Exchange {
   async recheck(): Promise<AlterError | null> {
     if (this.#recheck === null) return null;
     const refusal = await this.#recheck();
-    if (refusal !== null) (this.upgrade?.socket ?? this.res).destroy();
+    if (refusal !== null) (this.upgrade?.socket ?? this.response).destroy();
     return refusal;
   }
 
@@ -116,8 +119,8 @@ export class Exchange {
   /** Whom the exchange is waiting for, as the watchdog counts time. */
   phase(): Phase {
     if (this.upgrade !== null) return this.#leave === null ? 'answer' : 'tunnel';
-    if (!this.req.complete) return 'body';
-    if (!this.res.headersSent) return 'answer';
-    return this.res.writableNeedDrain || this.res.writableEnded ? 'body' : 'stream';
+    if (!this.request.complete) return 'body';
+    if (!this.response.started) return 'answer';
+    return this.response.waits || this.response.ended ? 'body' : 'stream';
   }
 }

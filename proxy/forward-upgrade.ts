@@ -62,7 +62,7 @@ class Handshake {
   }
 
   send(): void {
-    const { outbound, client, upgrade, upstream } = this.#of;
+    const { outbound, upgrade, upstream } = this.#of;
     const { origin } = outbound;
     const proxy = new ProxyServer();
     proxy.on('error', () => {}); // of a client that is gone: its 'close' tells
@@ -72,8 +72,8 @@ class Handshake {
       request.path = outbound.target;
       sent = request;
     });
-    client.req.headers = handshakeHeaders(outbound.headers);
-    proxy.ws(client.req, upgrade.socket, upgrade.head, {
+    upgrade.req.headers = handshakeHeaders(outbound.headers);
+    proxy.ws(upgrade.req, upgrade.socket, upgrade.head, {
       target: { protocol: 'http:', host: origin.host, port: origin.port }, // TLS, if any, is below: the connection is up
       agent: new OneConnection(upstream),
       toProxy: true,
@@ -120,7 +120,7 @@ class Handshake {
     this.#settled = true;
     upgrade.socket.off('close', this.#onClientClose);
     answer.headers = handshakeHeaders(headers);
-    client.res.detachSocket(upgrade.socket);
+    upgrade.res.detachSocket(upgrade.socket);
     join(); // bytes behind the heads were put back into the streams: a listener before this would be the only one to get them
     upgrade.joined(closeTogether(upgrade.socket, upstream));
     let open = 2;
@@ -135,7 +135,7 @@ class Handshake {
 
   /** An answer that is no 101: the client may read it, and both connections end with it. */
   #relay(answer: IncomingMessage): void {
-    const { outbound, client, upstream, resolve } = this.#of;
+    const { outbound, client, upgrade, upstream, resolve } = this.#of;
     if (this.#settled) return;
     const status = answer.statusCode!;
     let headers: ResponseHeaders;
@@ -150,16 +150,17 @@ class Handshake {
       return;
     }
     this.#settled = true;
-    client.res.sendDate = false;
-    client.res.writeHead(status, reasonOf(answer.statusMessage, outbound.reflection), [
+    const { res } = upgrade;
+    res.sendDate = false;
+    res.writeHead(status, reasonOf(answer.statusMessage, outbound.reflection), [
       ...headers.endToEnd,
       ...client.answerHeaders(status),
       'Connection',
       'close',
     ]);
-    pipeline(answer, client.res, (error) => {
+    pipeline(answer, res, (error) => {
       upstream.destroy();
-      if (error) client.res.destroy();
+      if (error) res.destroy();
       const end =
         error === null || error === undefined ? 'complete' : answer.complete ? 'client_gone' : 'upstream_incomplete';
       resolve({ status, end });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { ClientRequest, ClientResponse } from './client-message.ts';
 import type { Outbound } from './inject.ts';
 
 /** Sends an outbound request on and streams the answer back. The port behind which the HTTP client stands. */
@@ -12,21 +13,24 @@ export interface Forwarder {
 }
 
 export interface ClientSide {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** The client waits for `100 Continue` before it sends its body. */
-  readonly expectsContinue: boolean;
+  readonly request: ClientRequest;
+  readonly response: ClientResponse;
   /** Null for everything but the handshake of a WebSocket. */
   readonly upgrade: ClientUpgrade | null;
+  /** Lets a client that waits for `100 Continue` send its body. */
+  askForBody(): void;
   /** Headers that the proxy adds to the answer, flat, once its status is known. */
   answerHeaders(status: number): readonly string[];
 }
 
-/** The connection of a client that asked for a WebSocket, as the HTTP parser left it. */
+/** The connection of a client that asked for a WebSocket, as the reader left it. */
 export interface ClientUpgrade {
   readonly socket: Socket;
   /** What the client sent behind its handshake, before it knew the answer. */
   readonly head: Buffer;
+  /** The handshake as Node's library has it, for the one that joins both ends. */
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
   /** Told once both ends are joined; `leave` ends the channel with a close frame to both. */
   joined(leave: () => void): void;
 }

@@ -154,7 +154,7 @@ async function planBody(
 ): Promise<BodyPlan> {
   const { body, origin } = of.request;
   const asItComes = (hash: string): BodyPlan => ({ hash, body, payload: 'as it comes' });
-  const isEmpty = body === 'none' || (body !== 'chunked' && body.bytes === '0');
+  const isEmpty = body === 'none' || body === 0;
   if (of.declared !== null) {
     if (/^[0-9a-fA-F]{64}$/.test(of.declared) || of.declared === unsigned || of.declared === unsignedWithTrailer)
       return asItComes(of.declared);
@@ -172,12 +172,12 @@ async function planBody(
 
   // TLS protects what the signature then does not cover, and no other service takes a body unsigned.
   const mayLeaveUnsigned = of.isS3 && origin.scheme === 'https';
-  const isKnownTooLarge = body !== 'chunked' && Number(body.bytes) > signing.maxBodyBytes;
+  const isKnownTooLarge = body !== 'chunked' && body > signing.maxBodyBytes;
   const whole = isKnownTooLarge ? null : await readToSign(signing);
   if (whole !== null)
     return {
       hash: createHash('sha256').update(whole).digest('hex'),
-      body: { bytes: String(whole.length) },
+      body: whole.length,
       payload: whole,
     };
   if (mayLeaveUnsigned) return asItComes(unsigned);

@@ -1,18 +1,19 @@
-import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { AuditTrail } from './audit.ts';
 import type { Client } from './client.ts';
+import type { HttpEvents, HttpReader } from './client-message.ts';
+import { NodeResponse } from './client-message-node.ts';
 import { Connections } from './connections.ts';
 import type { DataPlane } from './data-plane.ts';
 import { Entrance, type EntranceRules } from './entrance.ts';
 import { Exchange } from './exchange.ts';
 import { findClientAddress, withoutForwardedFor } from './forwarded-for.ts';
-import { createHttpReader, type HttpEvents } from './http-reader.ts';
 import type { Arrival } from './identify.ts';
+import type { RequestHead } from './message-head.ts';
 import { handle } from './pipeline.ts';
 import { refuse, refuseSocket, turnAway } from './respond.ts';
 import { terminate } from './terminate.ts';
@@ -21,10 +22,11 @@ import type { Watchdog } from './watchdog.ts';
 
 /** An exchange younger than this was judged just now. */
 const recheckAfterMs = 1_000;
-const maxPipelined = 16;
 /** Connections beyond the limit that are told so and waited for; the rest are told, and cut. */
 const maxTurnedAway = 32;
 const turnAwayMs = 1_000;
+type ExchangeOf = ConstructorParameters<typeof Exchange>[0];
+
 /** What was cut may take this long to be on record. */
 const settleMs = 1_000;
 
@@ -33,18 +35,20 @@ export interface ListenerRules extends EntranceRules {
   readonly forwardedForFrom: AddressSet;
   readonly limits: Config['limits'];
   readonly timeouts: Config['timeouts'];
+  /** Of what comes in; see `client-message.ts`. */
+  readonly readHttp: (on: HttpEvents, maxHeadBytes: number) => HttpReader;
 }
 
 /**
- * The connections of workloads. One HTTP server reads what comes through the entrance (CONNECT, and requests in absolute
- * form), a second one what comes inside opened tunnels; neither listens anywhere itself.
+ * The connections of workloads. One reader takes what comes through the entrance (CONNECT, and requests in absolute
+ * form), a second one what comes inside opened tunnels.
  */
 export class Listener {
   readonly #plane: DataPlane;
   readonly #rules: ListenerRules;
   readonly #entrance: Entrance;
-  readonly #outer: Server;
-  readonly #inner: Server;
+  readonly #outer: HttpReader;
+  readonly #inner: HttpReader;
   readonly #connections: Connections;
   /** Requests whose outcome is not on record yet. */
   readonly #unsettled = new Set<Promise<void>>();
@@ -60,14 +64,14 @@ export class Listener {
       error: (error) => plane.reporter.acceptFailed(error),
     });
     const events: HttpEvents = {
-      request: (req, res, expectsContinue) => this.#onRequest(req, res, expectsContinue),
-      upgrade: (req, socket, head) => this.#onUpgrade(req, socket, head),
-      connect: (req, socket, head) => void this.#onConnect(req, socket, head),
-      malformed: (error, socket) => this.#onClientError(error, socket),
+      request: (socket, request, response) => this.#onRequest(socket, { request, response, upgrade: null }),
+      upgrade: (socket, head, rest) => this.#onUpgrade(socket, head, rest),
+      connect: (socket, head, rest) => void this.#onConnect(socket, head, rest),
+      malformed: (socket, error) => this.#onMalformed(socket, error),
     };
-    this.#outer = createHttpReader(events, rules.limits.maxHeaderBytes);
-    this.#inner = createHttpReader(
-      { ...events, connect: (_, socket) => this.#refuseNested(socket) },
+    this.#outer = rules.readHttp(events, rules.limits.maxHeaderBytes);
+    this.#inner = rules.readHttp(
+      { ...events, connect: (socket) => this.#refuseNested(socket) },
       rules.limits.maxHeaderBytes,
     );
   }
@@ -117,7 +121,7 @@ export class Listener {
         if (watched.phase === 'idle') socket.destroy();
         continue;
       }
-      exchange.res.shouldKeepAlive = false;
+      exchange.response.closeAfter();
       exchange.leave();
     }
     let timer: NodeJS.Timeout | undefined;
@@ -145,7 +149,7 @@ export class Listener {
       ? new AlterError('draining')
       : this.#connections.admit(socket, (expired) => this.#onExpired(expired));
     if (client instanceof AlterError) this.#turnAway(socket, client);
-    else if (this.#entrance.isPlain(socket)) this.#outer.emit('connection', socket);
+    else if (this.#entrance.isPlain(socket)) this.#outer.read(socket);
     else this.#enter(client).catch(() => socket.destroy());
   }
 
@@ -172,17 +176,17 @@ export class Listener {
     if (entered === null || entered.socket.destroyed) return;
     client.address = entered.address;
     if (entered.socket !== socket) this.#connections.readFrom(client, entered.socket);
-    this.#outer.emit('connection', entered.socket);
+    this.#outer.read(entered.socket);
     entered.socket.resume(); // it was paused for the bytes that stand behind the PROXY protocol header
   }
 
   /** A stalled client gets a word only where it waits for an answer; elsewhere the close says enough. */
   #onExpired(client: Client): void {
     const { exchange, watched } = client;
-    if (exchange !== null && watched.phase === 'answer' && !exchange.res.headersSent) {
-      exchange.res.once('close', () => watched.socket.destroySoon());
+    if (exchange !== null && watched.phase === 'answer' && !exchange.response.started) {
+      exchange.response.closeAfter();
       refuse(
-        exchange.res,
+        exchange,
         new AlterError('upstream_timeout', { detail: 'The upstream did not answer within ALTER_RESPONSE_TIMEOUT.' }),
         this.#requestId(),
       );
@@ -191,49 +195,35 @@ export class Listener {
     client.socket.destroy();
   }
 
-  /**
-   * Node hands over pipelined requests as fast as they come; they are taken one after the other, because the second may
-   * rely on what the first one did (RFC 9112 section 9.3.2).
-   */
-  #onRequest(req: IncomingMessage, res: ServerResponse, expectsContinue: boolean): void {
-    const client = this.#connections.find(req.socket);
-    // Behind an answer that ended the connection nothing is taken up, although Node's parser reads on.
-    if (client === undefined || !req.socket.writable) {
-      res.destroy();
+  #onRequest(socket: Socket, of: Pick<ExchangeOf, 'request' | 'response' | 'upgrade'>): void {
+    const client = this.#connections.find(socket);
+    if (client === undefined) {
+      of.response.destroy();
       return;
     }
-    const exchange = this.#openExchange(client, { req, res, expectsContinue, upgrade: null });
-    if (exchange === null) return;
-    res.once('close', () => this.#onAnswered(client, exchange));
-    if (client.exchange === null) this.#begin(client, exchange);
-    else if (client.waiting.length < maxPipelined) client.waiting.push(exchange);
-    else client.socket.destroy();
+    const exchange = this.#openExchange(client, of);
+    if (exchange !== null) this.#begin(client, exchange);
   }
 
-  /** A request for a WebSocket. Node's parser has let go of the connection: nothing on it is read as HTTP any more. */
-  #onUpgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
-    const client = this.#connections.find(socket);
-    if (client === undefined || client.exchange !== null) {
-      socket.destroy(); // behind a request that is not answered yet, where no client puts it
-      return;
-    }
+  /** A request for a WebSocket. The reader has let go of the connection: nothing on it is read as HTTP any more. */
+  #onUpgrade(socket: Socket, head: RequestHead, rest: Buffer): void {
+    const req = Object.assign(new IncomingMessage(socket), head, { complete: true });
     const res = new ServerResponse(req);
     res.shouldKeepAlive = false;
     res.assignSocket(socket);
     res.once('finish', () => socket.destroySoon());
-    const exchange = this.#openExchange(client, { req, res, expectsContinue: false, upgrade: { socket, head } });
-    if (exchange === null) return;
-    socket.once('close', () => this.#onAnswered(client, exchange));
-    this.#begin(client, exchange);
+    const request = { ...head, complete: true, frame() {}, sendTo() {}, pause() {}, resume() {}, stream: () => req };
+    this.#onRequest(socket, {
+      request,
+      response: new NodeResponse(req, res),
+      upgrade: { socket, head: rest, req, res },
+    });
   }
 
   /** Null, and answered, where a proxy in front that is believed says something that can't be read. */
-  #openExchange(
-    client: Client,
-    of: Pick<ConstructorParameters<typeof Exchange>[0], 'req' | 'res' | 'expectsContinue' | 'upgrade'>,
-  ): Exchange | null {
+  #openExchange(client: Client, of: Pick<ExchangeOf, 'request' | 'response' | 'upgrade'>): Exchange | null {
     const { tunnel, address } = client;
-    const { rawHeaders } = of.req;
+    const { rawHeaders } = of.request;
     const claim = (keyId: string): void => this.#connections.claim(client, keyId);
     const { forwardedForFrom } = this.#rules;
     // Inside a tunnel the header is the client's own, whatever stands in front.
@@ -243,8 +233,8 @@ export class Listener {
       const clientAddress = findClientAddress(rawHeaders, address, forwardedForFrom);
       return new Exchange({ ...of, tunnel, clientAddress, rawHeaders: withoutForwardedFor(rawHeaders), claim });
     } catch (thrown) {
-      of.res.shouldKeepAlive = false;
-      refuse(of.res, toAlterError(thrown), this.#requestId());
+      of.response.closeAfter();
+      refuse(of, toAlterError(thrown), this.#requestId());
       return null;
     }
   }
@@ -253,9 +243,11 @@ export class Listener {
     client.exchange = exchange;
     client.watched.turn++;
     client.watched.current = () => exchange.phase();
+    if (exchange.upgrade === null) exchange.onceOver(() => this.#onAnswered(client, exchange));
+    else exchange.upgrade.socket.once('close', () => this.#onAnswered(client, exchange));
     if (this.#draining) {
-      exchange.res.shouldKeepAlive = false;
-      refuse(exchange.res, new AlterError('draining'), this.#requestId());
+      exchange.response.closeAfter();
+      refuse(exchange, new AlterError('draining'), this.#requestId());
       return;
     }
     const handled = handle(exchange, this.#plane).finally(() => this.#unsettled.delete(handled));
@@ -268,25 +260,23 @@ export class Listener {
     client.watched.turn++;
     client.watched.current = null;
     client.watched.phase = 'idle';
-    const next = client.waiting.shift();
-    if (next !== undefined && exchange.res.shouldKeepAlive && !client.socket.destroyed) this.#begin(client, next);
-    else if (this.#draining) client.watched.socket.destroySoon();
+    if (this.#draining) client.watched.socket.destroySoon();
   }
 
-  async #onConnect(req: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+  async #onConnect(socket: Socket, head: RequestHead, rest: Buffer): Promise<void> {
     const client = this.#connections.find(socket);
     if (client === undefined || this.#draining) {
       refuseSocket(socket, new AlterError('draining'), this.#requestId(), false);
       return;
     }
-    const arrival = this.#findArrival(client, req, socket);
+    const arrival = this.#findArrival(client, head, socket);
     if (arrival === null) return;
     const { clientAddress } = arrival;
     const trail = new AuditTrail(this.#plane.audit, 'tunnel', clientAddress);
     client.watched.turn++;
     client.watched.phase = 'answer';
     try {
-      const decision = await decideTunnel(req, arrival, trail, this.#plane);
+      const decision = await decideTunnel(head, arrival, trail, this.#plane);
       if (socket.destroyed || this.#draining) {
         if (decision.kind === 'blind') decision.upstream.destroy();
         throw new AlterError('draining');
@@ -298,22 +288,22 @@ export class Listener {
         client.watched.phase = 'tunnel';
         client.recheck = () => recheckTunnel(decision, clientAddress, this.#plane);
         socket.once('close', () => trail.complete({ status: 200, end: 'complete' }, decision.passage));
-        join(socket, decision.upstream, head);
+        join(socket, decision.upstream, rest);
       } else {
-        await this.#intercept(client, decision.tunnel, head);
+        await this.#intercept(client, decision.tunnel, rest);
       }
     } catch (thrown) {
       const error = toAlterError(thrown);
       trail.refuse(error);
       this.#plane.reporter.refused(error, trail);
-      this.#refuseConnect(req, socket, head, error, trail.requestId, client);
+      this.#refuseConnect(client, { socket, head, rest }, error, trail.requestId);
     }
   }
 
   /** Null, and answered, where a proxy in front that is believed says something that can't be read. */
-  #findArrival(client: Client, req: IncomingMessage, socket: Socket): Arrival | null {
+  #findArrival(client: Client, head: RequestHead, socket: Socket): Arrival | null {
     try {
-      const clientAddress = findClientAddress(req.rawHeaders, client.address, this.#rules.forwardedForFrom);
+      const clientAddress = findClientAddress(head.rawHeaders, client.address, this.#rules.forwardedForFrom);
       return { clientAddress, claimFor: (keyId) => this.#connections.claim(client, keyId) };
     } catch (thrown) {
       refuseSocket(socket, toAlterError(thrown), this.#requestId(), false);
@@ -323,55 +313,42 @@ export class Listener {
 
   /** After a 407 the same connection is used for the CONNECT that brings the key (git, Java); after anything else it ends. */
   #refuseConnect(
-    req: IncomingMessage,
-    socket: Socket,
-    head: Buffer,
+    client: Client,
+    { socket, head, rest }: { readonly socket: Socket; readonly head: RequestHead; readonly rest: Buffer },
     error: AlterError,
     requestId: string,
-    client: Client,
   ): void {
-    const keepOpen = error.code === 'proxy_auth_required' && req.httpVersion === '1.1';
+    const keepOpen = error.code === 'proxy_auth_required' && head.httpVersion === '1.1';
     refuseSocket(socket, error, requestId, keepOpen);
     if (!keepOpen || socket.destroyed) return;
     client.watched.turn++;
     client.watched.phase = 'idle';
-    if (head.length > 0) socket.unshift(head);
-    this.#outer.emit('connection', socket);
+    if (rest.length > 0) socket.unshift(rest);
+    this.#outer.read(socket);
   }
 
-  async #intercept(client: Client, tunnel: Tunnel, head: Buffer): Promise<void> {
+  async #intercept(client: Client, tunnel: Tunnel, rest: Buffer): Promise<void> {
     const { watched } = client;
     watched.turn++;
     watched.phase = 'first-byte';
-    const secure = await terminate(watched.socket, head, tunnel.origin, this.#plane.leaves, () => {
+    const secure = await terminate(watched.socket, rest, tunnel.origin, this.#plane.leaves, () => {
       watched.turn++;
       watched.phase = 'handshake';
     });
     if (secure === null) return;
     client.tunnel = tunnel;
     this.#connections.readFrom(client, secure);
-    this.#inner.emit('connection', secure);
+    this.#inner.read(secure);
   }
 
-  #refuseNested(socket: Duplex): void {
+  #refuseNested(socket: Socket): void {
     const error = new AlterError('method_refused', { detail: 'A CONNECT inside a tunnel is refused.' });
     refuseSocket(socket, error, this.#requestId(), false);
   }
 
-  /** Bytes that Node's parser refused. */
-  #onClientError(error: Error & { code?: string }, socket: Duplex): void {
-    const client = this.#connections.find(socket);
-    if (client?.exchange?.res.headersSent || error.code === 'ECONNRESET') {
-      socket.destroy();
-      return;
-    }
-    const refusal =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? new AlterError('headers_too_large', {
-            detail: `The head of the request is larger than ${this.#rules.limits.maxHeaderBytes} bytes.`,
-          })
-        : new AlterError('request_malformed');
-    refuseSocket(socket, refusal, this.#requestId(), false);
+  #onMalformed(socket: Socket, error: AlterError): void {
+    if (this.#connections.find(socket)?.exchange?.response.started) socket.destroy();
+    else refuseSocket(socket, error, this.#requestId(), false);
   }
 
   #requestId(): string {

@@ -7,10 +7,12 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
+import { readHttp } from './client-connection.ts';
+import type { HttpEvents, HttpReader } from './client-message.ts';
 import type { DataPlane } from './data-plane.ts';
 import { FailedKeys } from './failed-keys.ts';
 import { forwardBy } from './forward.ts';
-import { UndiciForwarder } from './forward-undici.ts';
+import { HttpForwarder } from './forward-http.ts';
 import { UpgradeForwarder } from './forward-upgrade.ts';
 import { Listener } from './listener.ts';
 import { reaches } from './own-listener.ts';
@@ -41,6 +43,8 @@ export interface ProxyOptions {
   readonly ownListeners: () => readonly ListenAddress[];
   /** The system's, unless given. */
   readonly resolver?: Resolver;
+  /** Our own, unless given. */
+  readonly readHttp?: (on: HttpEvents, maxHeadBytes: number) => HttpReader;
   /** Null: the listener speaks plain HTTP. */
   readonly tls: ServerTlsMaterial | null;
 }
@@ -81,7 +85,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     users: options.users,
     audit: { log: options.auditLog, file: options.auditFile, uses: options.uses ?? null, clock },
     leaves: options.leaves,
-    forwarder: forwardBy({ requests: new UndiciForwarder(pools), upgrades: new UpgradeForwarder(connect) }),
+    forwarder: forwardBy({ requests: new HttpForwarder(pools), upgrades: new UpgradeForwarder(connect) }),
     dial,
     mode: config.egressMode,
     limits: config.limits,
@@ -106,6 +110,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       proxyProtocolFrom: new AddressSet(config.proxyProtocolFrom),
       forwardedForFrom: new AddressSet(config.forwardedForFrom),
       tls: serverTls,
+      readHttp: options.readHttp ?? readHttp,
     },
     watchdog,
   );
@@ -115,7 +120,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const close = async (): Promise<void> => {
     listener.cut();
     watchdog.stop();
-    await pools.close();
+    pools.close();
   };
   return {
     address,

@@ -16,7 +16,7 @@ import { refuse } from './respond.ts';
  * leaves. A stage that has doubts throws, and what it throws is the answer; nothing after it happens.
  */
 export async function handle(exchange: Exchange, plane: DataPlane): Promise<void> {
-  const { tunnel, clientAddress, res } = exchange;
+  const { tunnel, clientAddress } = exchange;
   const trail = new AuditTrail(plane.audit, 'request', clientAddress);
   try {
     const request =
@@ -24,6 +24,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
         ? parseProxyRequest(exchange.raw, plane.limits)
         : parseTunnelRequest(exchange.raw, tunnel.origin, plane.limits);
     const tags = exchange.effectiveTags(request.tags);
+    exchange.frame(request);
     trail.sawRequest(request.method, request.origin, request.target, tags);
 
     const identity = tunnel?.identity ?? (await identify(request.proxyAuthorization, exchange, plane));
@@ -64,10 +65,10 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
         })
       : pass(request, leave);
     const outcome = await plane.forwarder.forward(outbound, {
-      req: exchange.req,
-      res,
-      expectsContinue: exchange.expectsContinue,
+      request: exchange.request,
+      response: exchange.response,
       upgrade: exchange.upgrade,
+      askForBody: () => exchange.askForBody(),
       answerHeaders: (status) => answerHeaders(trail.requestId, leave, status),
     });
     trail.complete(outcome, leave);
@@ -76,7 +77,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
     const error = toAlterError(thrown);
     trail.refuse(error);
     plane.reporter.refused(error, trail);
-    refuse(res, error, trail.requestId);
+    refuse(exchange, error, trail.requestId);
   }
 }
 

@@ -1,15 +1,16 @@
 import { AlterError } from '../core/errors.ts';
 import { type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
+import type { RequestFraming } from './client-message.ts';
 import { checkHandshake } from './handshake.ts';
 
-/** What Node's parser hands over, before anything is believed. */
+/** What the reader hands over, before anything is believed. */
 export interface RawRequest {
   readonly method: string;
   readonly url: string;
   readonly httpVersion: string;
   /** Flat, names and values by turns, in the order and spelling of the client. */
   readonly rawHeaders: readonly string[];
-  /** Node's parser stopped behind the head, because it asks for a WebSocket. */
+  /** The reader stopped behind the head, because it asks for a WebSocket. */
   readonly upgrade?: boolean;
 }
 
@@ -21,7 +22,9 @@ export interface ParsedRequest {
   readonly target: string;
   /** End-to-end headers, flat; without Host, framing, hop-by-hop, `Proxy-*` and `X-Alter-*`. */
   readonly headers: readonly string[];
-  readonly body: 'none' | 'chunked' | { readonly bytes: string };
+  readonly body: RequestFraming;
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean;
   readonly tags: RequestTags;
   readonly proxyAuthorization: string | null;
 }
@@ -45,6 +48,7 @@ interface ReadHead {
   readonly host: string | null;
   readonly contentLength: string | null;
   readonly transferEncoding: string | null;
+  readonly expectsContinue: boolean;
   readonly proxyAuthorization: string | null;
   readonly tags: RequestTags;
 }
@@ -111,6 +115,7 @@ function assemble(raw: RawRequest, head: ReadHead, origin: Origin, target: strin
     target,
     headers: head.headers,
     body,
+    expectsContinue: head.expectsContinue && raw.httpVersion === '1.1' && body !== 'none',
     tags: head.tags,
     proxyAuthorization: head.proxyAuthorization,
   };
@@ -126,7 +131,9 @@ function readFraming(raw: RawRequest, head: ReadHead): ParsedRequest['body'] {
   }
   if (contentLength === null) return 'none';
   if (!/^(?:0|[1-9]\d{0,15})$/.test(contentLength)) throw new AlterError('request_malformed');
-  return { bytes: contentLength };
+  const bytes = Number(contentLength);
+  if (!Number.isSafeInteger(bytes)) throw new AlterError('request_malformed');
+  return bytes;
 }
 
 function readTarget(url: string, tunnel: Origin | null): { readonly origin: Origin | null; readonly target: string } {
@@ -223,6 +230,7 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
     host: found.host,
     contentLength: found['content-length'],
     transferEncoding: found['transfer-encoding'],
+    expectsContinue: found.expect !== null,
     proxyAuthorization: found['proxy-authorization'],
     tags,
   };

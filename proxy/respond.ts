@@ -1,28 +1,33 @@
-import type { ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type AlterError, errorTable, problemDocument } from '../core/errors.ts';
+import type { ClientRequest, ClientResponse } from './client-message.ts';
 
 /** Statuses of a message that could not be read for certain. */
 const doubtful: ReadonlySet<number> = new Set([400, 405, 421, 431]);
 
 /** The only file that turns an error into a response. */
-export function refuse(res: ServerResponse, error: AlterError, requestId: string): void {
-  if (res.headersSent || res.destroyed) {
-    res.destroy();
+export function refuse(
+  { request, response }: { readonly request: ClientRequest; readonly response: ClientResponse },
+  error: AlterError,
+  requestId: string,
+): void {
+  if (response.started || response.over) {
+    response.destroy();
     return;
   }
-  const body = JSON.stringify(problemDocument(error, requestId));
-  const headers = refusalHeaders(error, requestId, body);
+  const body = Buffer.from(JSON.stringify(problemDocument(error, requestId)));
   // A body that nobody reads would be taken for the next request, and a client that waits for 100 must not send it. Where the
   // head itself was doubtful, so is where it ended: what stands behind it is read by nobody.
-  if (!res.req.complete || doubtful.has(error.status)) res.shouldKeepAlive = false;
-  res.sendDate = false;
-  res.writeHead(error.status, headers);
-  const { socket } = res; // both the response and a request whose body was let go of lose sight of it
-  res.end(res.req.method === 'HEAD' ? undefined : body, () => {
-    if (!res.shouldKeepAlive) socket?.destroySoon();
+  if (!request.complete || doubtful.has(error.status)) response.closeAfter();
+  response.begin({
+    status: error.status,
+    reason: STATUS_CODES[error.status] ?? '',
+    headers: refusalHeaders(error, requestId, body.length),
+    framing: request.method === 'HEAD' ? 'none' : body.length,
   });
+  if (request.method !== 'HEAD') response.content(body);
+  response.end([]);
 }
 
 /** A refusal of a CONNECT, or of bytes that were no request: written to the socket itself. */
@@ -47,18 +52,22 @@ export function turnAway(socket: Duplex, error: AlterError, requestId: string, l
 
 function refusalMessage(error: AlterError, requestId: string, keepOpen: boolean): string {
   const body = JSON.stringify(problemDocument(error, requestId));
-  const headers = [...refusalHeaders(error, requestId, body), 'Connection', keepOpen ? 'keep-alive' : 'close'];
+  const headers = [
+    ...refusalHeaders(error, requestId, Buffer.byteLength(body)),
+    'Connection',
+    keepOpen ? 'keep-alive' : 'close',
+  ];
   let head = `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${head}\r\n${body}`;
 }
 
-function refusalHeaders(error: AlterError, requestId: string, body: string): string[] {
+function refusalHeaders(error: AlterError, requestId: string, bodyBytes: number): string[] {
   const headers = [
     'Content-Type',
     'application/problem+json',
     'Content-Length',
-    String(Buffer.byteLength(body)),
+    String(bodyBytes),
     'Cache-Control',
     'no-store',
     'X-Alter-Error',

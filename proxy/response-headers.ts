@@ -18,15 +18,16 @@ export class ResponseHeaders {
   /** Flat, in the upstream's order and spelling. */
   readonly endToEnd: readonly string[];
   readonly contentLength: number | null;
+  readonly isChunked: boolean;
 
-  constructor(raw: readonly (Buffer | string)[], reflection: Reflection | null) {
+  constructor(raw: readonly string[], reflection: Reflection | null) {
     const kept: string[] = [];
     let contentLength: string | null = null;
     let chunked = false;
     let nominated: string[] = [];
     for (let i = 0; i < raw.length; i += 2) {
-      const name = textOf(raw[i]!);
-      const value = textOf(raw[i + 1]!);
+      const name = raw[i]!;
+      const value = raw[i + 1]!;
       const lower = name.toLowerCase();
       if (lower === 'content-length') {
         if (contentLength !== null)
@@ -54,14 +55,11 @@ export class ResponseHeaders {
     this.endToEnd =
       nominated.length === 0 ? kept : kept.filter((_, i) => !nominated.includes(kept[i - (i % 2)]!.toLowerCase()));
     this.contentLength = contentLength === null ? null : Number(contentLength);
+    this.isChunked = chunked;
   }
 }
 
 /** The words behind the status, which are the upstream's own. */
 export function reasonOf(reason: string | undefined, reflection: Reflection | null): string {
   return reason === undefined || reflection?.isIn(reason) === true ? '' : reason;
-}
-
-function textOf(bytes: Buffer | string): string {
-  return typeof bytes === 'string' ? bytes : bytes.toString('latin1');
 }

@@ -19,7 +19,7 @@ export interface Signing extends SigningLimits {
 
 /** The body that the client sends, before anybody has read of it. */
 export interface ClientBody {
-  readonly req: Readable;
+  stream(): Readable;
   /** Answers `Expect: 100-continue`, without which such a client sends nothing. */
   askForBody(): void;
   /** Calls back once, when the exchange is over, or at once if it is. */
@@ -62,7 +62,7 @@ export class SigningMemory {
  */
 export async function readToSign({ body, maxBodyBytes, memory }: Signing): Promise<Buffer | null> {
   body.askForBody();
-  const stream = body.req;
+  const stream = body.stream();
   const chunks: Buffer[] = [];
   let taken = 0;
   const whole = new Promise<Buffer | null>((resolve, reject) => {

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type AlterError, toAlterError } from '../core/errors.ts';
 import type { Passage, Permit } from '../core/evaluate.ts';
@@ -10,6 +9,7 @@ import type { DataPlane } from './data-plane.ts';
 import { dial } from './dial.ts';
 import { type Arrival, type Identity, identify, proveKey } from './identify.ts';
 import { match } from './match.ts';
+import type { RequestHead } from './message-head.ts';
 import { parseConnect, type RequestTags } from './request.ts';
 
 /** A tunnel that was let through and is about to be opened up: what its requests inherit from the CONNECT. */
@@ -35,15 +35,12 @@ export type TunnelDecision =
  * allowed host of some live secret of the app; blind elsewhere. Throws the refusal.
  */
 export async function decideTunnel(
-  req: IncomingMessage,
+  head: RequestHead,
   arrival: Arrival,
   trail: AuditTrail,
   plane: DataPlane,
 ): Promise<TunnelDecision> {
-  const connect = parseConnect(
-    { method: 'CONNECT', url: req.url ?? '', httpVersion: req.httpVersion, rawHeaders: req.rawHeaders },
-    plane.limits,
-  );
+  const connect = parseConnect(head, plane.limits);
   const { origin } = connect;
   const { clientAddress } = arrival;
   trail.sawRequest('CONNECT', origin, '', connect.tags);

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import { Pool } from 'undici';
-import { toAlterError } from '../core/errors.ts';
+import { type AlterError, toAlterError } from '../core/errors.ts';
 import type { Origin } from '../core/origin.ts';
 import { type DialRules, dial } from './dial.ts';
 import type { Outbound } from './inject.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamTls } from './verify.ts';
 
 export interface ConnectRules {
@@ -16,14 +16,15 @@ export interface PoolRules extends ConnectRules {
   readonly maxConnectionsPerPool: number;
 }
 
-interface Entry {
-  readonly pool: Pool;
-  usedAtMs: number;
+/** Who waits for a connection. */
+export interface Taker {
+  /** No longer wanted. */
+  readonly gone: boolean;
+  take(connection: UpstreamConnection): void;
+  refused(error: AlterError): void;
 }
 
 const maxPools = 10_000;
-const idlePoolMs = 60_000;
-const maxResponseHeadBytes = 65_536;
 
 /**
  * Upstream connections, kept apart by the outbound's pool key: two principals, two grants or two versions of a secret
@@ -31,69 +32,140 @@ const maxResponseHeadBytes = 65_536;
  */
 export class UpstreamPools {
   /** In order of last use, so that the first is the one to close. */
-  readonly #pools = new Map<string, Entry>();
+  readonly #pools = new Map<string, Pool>();
   readonly #rules: PoolRules;
 
   constructor(rules: PoolRules) {
     this.#rules = rules;
   }
 
-  for(outbound: Outbound, nowMs: number): Pool {
-    const found = this.#pools.get(outbound.poolKey);
-    if (found !== undefined) {
-      found.usedAtMs = nowMs;
-      this.#pools.delete(outbound.poolKey);
-      this.#pools.set(outbound.poolKey, found);
-      return found.pool;
-    }
-    if (this.#pools.size >= maxPools) this.#closeFirst();
-    const pool = this.#open(outbound.origin);
-    this.#pools.set(outbound.poolKey, { pool, usedAtMs: nowMs });
-    return pool;
+  /** Gives a connection that waits, or makes one, or waits until one is free. */
+  connect(outbound: Outbound, taker: Taker): void {
+    const { poolKey, origin } = outbound;
+    let pool = this.#pools.get(poolKey);
+    if (pool === undefined) {
+      if (this.#pools.size >= maxPools) this.#closeFirst();
+      pool = new Pool(origin, this.#rules);
+    } else this.#pools.delete(poolKey);
+    this.#pools.set(poolKey, pool);
+    pool.connect(taker);
   }
 
   sweep(nowMs: number): void {
-    for (const [key, entry] of this.#pools) {
-      if (nowMs - entry.usedAtMs < idlePoolMs) return;
-      if (entry.pool.stats.running + entry.pool.stats.pending > 0) continue;
-      this.#pools.delete(key);
-      void entry.pool.close().catch(ignore);
+    for (const [key, pool] of this.#pools) {
+      pool.sweep(nowMs);
+      if (pool.isEmpty) this.#pools.delete(key);
     }
   }
 
-  async close(): Promise<void> {
-    const open = [...this.#pools.values()];
+  /** Cuts everything. */
+  close(): void {
+    const pools = [...this.#pools.values()];
     this.#pools.clear();
-    await Promise.all(open.map((entry) => entry.pool.destroy().catch(ignore)));
+    for (const pool of pools) pool.cut();
   }
 
   #closeFirst(): void {
-    for (const [key, entry] of this.#pools) {
+    for (const [key, pool] of this.#pools) {
       this.#pools.delete(key);
-      void entry.pool.close().catch(ignore); // lets its requests finish
+      pool.retire();
       return;
     }
   }
+}
 
-  #open(origin: Origin): Pool {
-    const rules = this.#rules;
-    const host = origin.kind === 'ipv6' ? `[${origin.host}]` : origin.host;
-    return new Pool(`${origin.scheme}://${host}:${origin.port}`, {
-      connections: rules.maxConnectionsPerPool,
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: 30_000,
-      headersTimeout: 0, // the watchdog keeps the time of both sides
-      bodyTimeout: 0,
-      maxHeaderSize: maxResponseHeadBytes,
-      strictContentLength: true,
-      connect: (_, callback) => {
-        connectTo(origin, rules).then(
-          (socket) => callback(null, socket),
-          (error: unknown) => callback(toAlterError(error), null),
-        );
-      },
+class Pool {
+  readonly #origin: Origin;
+  readonly #rules: PoolRules;
+  /** The last one is the one that was used last. */
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #all = new Set<UpstreamConnection>();
+  readonly #waiting: Taker[] = [];
+  #connecting = 0;
+  #isRetired = false;
+
+  constructor(origin: Origin, rules: PoolRules) {
+    this.#origin = origin;
+    this.#rules = rules;
+  }
+
+  get isEmpty(): boolean {
+    return this.#all.size + this.#connecting + this.#waiting.length === 0;
+  }
+
+  connect(taker: Taker): void {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (!idle.usable) continue;
+      taker.take(idle);
+      return;
+    }
+    this.#waiting.push(taker);
+    this.#connectMore();
+  }
+
+  sweep(nowMs: number): void {
+    while (this.#idle[0]?.isStale(nowMs)) this.#idle.shift()!.destroy();
+  }
+
+  /** Requests under way may finish. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const idle of this.#idle.splice(0)) idle.destroy();
+  }
+
+  cut(): void {
+    this.retire();
+    for (const connection of this.#all) connection.destroy();
+  }
+
+  #connectMore(): void {
+    while (
+      this.#waiting.length > this.#connecting &&
+      this.#all.size + this.#connecting < this.#rules.maxConnectionsPerPool
+    ) {
+      this.#connecting++;
+      connectTo(this.#origin, this.#rules).then(
+        (socket) => this.#onConnected(socket),
+        (error: unknown) => this.#onRefused(toAlterError(error)),
+      );
+    }
+  }
+
+  #onConnected(socket: Socket): void {
+    this.#connecting--;
+    const connection = new UpstreamConnection(socket, () => this.#onFree(connection));
+    this.#all.add(connection);
+    socket.once('close', () => {
+      this.#all.delete(connection);
+      this.#connectMore();
     });
+    this.#onFree(connection);
+  }
+
+  #onRefused(error: AlterError): void {
+    this.#connecting--;
+    this.#nextTaker()?.refused(error);
+    this.#connectMore();
+  }
+
+  #onFree(connection: UpstreamConnection): void {
+    const taker = this.#nextTaker();
+    if (taker !== undefined) {
+      taker.take(connection);
+      return;
+    }
+    if (this.#isRetired) {
+      connection.destroy();
+      return;
+    }
+    connection.idleSinceMs = performance.now();
+    this.#idle.push(connection);
+  }
+
+  #nextTaker(): Taker | undefined {
+    for (let taker = this.#waiting.shift(); taker !== undefined; taker = this.#waiting.shift())
+      if (!taker.gone) return taker;
+    return undefined;
   }
 }
 
@@ -102,6 +174,3 @@ export async function connectTo(origin: Origin, rules: ConnectRules): Promise<So
   const socket = await dial(origin, rules.dial);
   return origin.scheme === 'https' ? await rules.tls.connect(socket, origin, rules.tlsTimeoutMs) : socket;
 }
-
-/** Errors of a pool that is being closed were given to its requests already. */
-function ignore(): void {}

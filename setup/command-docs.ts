@@ -84,7 +84,7 @@ async function renderCommand(id: string): Promise<string> {
     rows.length === 0 ? null : table(['', 'default', 'meaning'], rows),
     shared.length === 0 ? null : `Shared flags: ${shared.map((name) => `\`--${name}\``).join(', ')}.`,
     `\`\`\`sh\n${command.examples.map(formatExample).join('\n')}\n\`\`\``,
-    operation?.scope == null ? null : `Scope: \`${operation.scope}\`.`,
+    operation === null || operation.scope === null ? null : `Scope: \`${operation.scope}\`.`,
     prints,
     `Exit codes: ${exitCodesOf(command, operation).join(', ')}.`,
   ]
