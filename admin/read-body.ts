@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AlterError } from '../core/errors.ts';
+import { hasUniqueMembers } from '../core/unique-members.ts';
 import { findOnlyHeader } from './guard-request.ts';
 import type { AdminContext, AdminMiddleware } from './state.ts';
 
@@ -65,6 +66,7 @@ function parseJson(bytes: Uint8Array): unknown {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     requireShallow(text);
     value = JSON.parse(text);
+    if (!hasUniqueMembers(text, maxDepth)) throw malformed('The body names a member twice.');
   } catch (error) {
     throw error instanceof AlterError ? error : malformed('The body is not JSON in UTF-8.');
   }

@@ -1,3 +1,5 @@
+import { hasUniqueMembers } from '../core/unique-members.ts';
+
 const maxDepth = 16;
 
 /**
@@ -15,25 +17,7 @@ export function findStrictJson(bytes: Uint8Array): Readonly<Record<string, unkno
     return null;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-  return hasUniqueMembers(text) ? (value as Record<string, unknown>) : null;
+  return hasUniqueMembers(text, maxDepth) ? (value as Record<string, unknown>) : null;
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** Of text that is known to be JSON: a string directly before a colon is the name of a member. */
-function hasUniqueMembers(text: string): boolean {
-  const open: (Set<string> | null)[] = [];
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') {
-      open.push(token === '{' ? new Set() : null);
-      if (open.length > maxDepth) return false;
-    } else if (token === '}' || token === ']') open.pop();
-    else if (token.endsWith(':')) {
-      const names = open.at(-1);
-      const name = JSON.parse(token.slice(0, -1)) as string; // `\u0073ub` is `sub` as well
-      if (names === undefined || names === null || names.has(name)) return false;
-      names.add(name);
-    }
-  }
-  return true;
-}

@@ -189,6 +189,7 @@ const fine: Record<string, readonly unknown[]> = {
   max_ttl_seconds: [null, 1],
   default_ttl_seconds: [null, 1],
   ttl_seconds: [1],
+  keep_old: [true],
 };
 
 describe('every field of every body', () => {
