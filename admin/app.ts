@@ -5,7 +5,9 @@ import { AlterError } from '../core/errors.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { AccessTokenRepository } from '../vault/access-token-repository.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
+import { isRolledBack } from '../vault/guarded-store.ts';
 import type { SidecarStore } from '../vault/sidecar-store.ts';
 import type { Vault } from '../vault/vault.ts';
 import { answerProblems } from './answer-problems.ts';
@@ -17,6 +19,7 @@ import { readBody } from './read-body.ts';
 import { identifyRequest } from './request-id.ts';
 import { routes } from './routes.ts';
 import type { AdminMiddleware, AdminState } from './state.ts';
+import { statePath } from './state-routes.ts';
 
 export interface AdminOptions {
   readonly vault: Vault;
@@ -58,7 +61,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
     guardOrigin(),
     limitFailures({ failures, isPublic }),
     authenticate({
-      accessTokens: vault.accessTokens,
+      accessTokensFor: (path) => (path.startsWith(statePath) ? acceptingTokens(vault) : vault.accessTokens),
       findCaller: options.runtime?.findCaller ?? (async () => null),
       used: (caller) => options.runtime?.used?.(caller),
       clock,
@@ -83,6 +86,17 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
   // What arrives here happened while an answer was being written, mostly a client that went away.
   app.on('error', (error: unknown) => log.warn('An admin answer could not be sent.', { error }));
   return app;
+}
+
+/** Those of the newest state; where it is refused, those of the state that somebody is to accept. */
+function acceptingTokens(vault: Vault): Pick<AccessTokenRepository, 'find'> {
+  return {
+    find: (id) =>
+      vault.accessTokens.find(id).catch((error: unknown) => {
+        if (isRolledBack(error)) return vault.unguarded.accessTokens.find(id);
+        throw error;
+      }),
+  };
 }
 
 async function refuseToVerify(): Promise<VerifiedUser> {

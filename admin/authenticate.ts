@@ -23,7 +23,7 @@ export function limitFailures(of: { failures: FailureCounter; isPublic: (path: s
  * or expired, and an unknown id costs the comparison that a known one costs.
  */
 export function authenticate(of: {
-  accessTokens: Pick<AccessTokenRepository, 'find'>;
+  accessTokensFor: (path: string) => Pick<AccessTokenRepository, 'find'>;
   findCaller: (keyId: string) => Promise<Caller | null>;
   used: (caller: Caller) => void;
   clock: () => number;
@@ -36,7 +36,10 @@ export function authenticate(of: {
       const header = findOnlyHeader(ctx, 'authorization');
       if (header === null) throw new AlterError('unauthenticated');
       const isRuntime = ctx.path.startsWith(runtimePrefix);
-      const accessToken = isRuntime ? null : await findAccessToken(header, of);
+      const { clock } = of;
+      const accessToken = isRuntime
+        ? null
+        : await findAccessToken(header, { accessTokens: of.accessTokensFor(ctx.path), clock });
       const caller = isRuntime ? await findLiveCaller(header, of) : null;
       if (accessToken === null && caller === null) {
         await of.failures.add(sourceOf(ctx));

@@ -15,6 +15,7 @@ import { policyRoutes } from './policies.ts';
 import { type Route, route } from './route.ts';
 import { runtimeRoutes } from './runtime.ts';
 import { sidecarCredentialRoutes } from './sidecar-credentials.ts';
+import { stateRoutes } from './state-routes.ts';
 import { templateRoutes } from './templates.ts';
 import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...runtimeRoutes,
   ...policyRoutes,
   ...auditRoutes,
+  ...stateRoutes,
   route({
     method: 'GET',
     path: '/openapi.json',

@@ -207,6 +207,14 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   ],
   run: ['Run a command whose traffic goes through the proxy.', () => import('./commands/run.ts')],
   serve: ['Run the proxy and the admin API.', () => import('./commands/serve.ts')],
+  'state:reanchor': [
+    'Accept the state that the store has, although a newer one was seen.',
+    () => import('./commands/state/reanchor.ts'),
+  ],
+  'state:show': [
+    'Show whether the store has the newest state that was seen.',
+    () => import('./commands/state/show.ts'),
+  ],
   'tokens:create': ['Make a personal access token and print it, once.', () => import('./commands/tokens/create.ts')],
   'tokens:list': ['List the personal access tokens.', () => import('./commands/tokens/list.ts')],
   'tokens:revoke': [
@@ -242,6 +250,7 @@ export const topics: Readonly<Record<string, string>> = {
   'managed-secrets:grants': 'Who may use a secret.',
   'managed-secrets:groups': 'Groups of users, as an identity provider knows them.',
   policy: 'Rules that restrict a use: of the app, a secret, an agent or a grant.',
+  state: 'Whether the store was rolled back, and the way out of it.',
   tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
   users: 'People, as an identity provider knows them.',
 };

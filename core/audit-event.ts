@@ -71,6 +71,8 @@ export const auditEventNames = [
   'token.created',
   'token.revoked',
   'record.rejected',
+  'state.rollback_found',
+  'state.reanchored',
 ] as const;
 export type AuditEventName = (typeof auditEventNames)[number];
 

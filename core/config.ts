@@ -208,6 +208,12 @@ const general = {
     parse: parsePath,
     doc: 'A file to which every audit event is appended as one line of JSON, in addition to the store. This is the path itself, never a file that holds one.',
   }),
+  stateMarksFile: setting({
+    name: 'ALTER_STATE_MARKS_FILE',
+    default: null,
+    parse: parsePath,
+    doc: 'Where this machine keeps which state of the store it has seen, so that an older one is found after a restart too. Beside the embedded store unless set; with Redis only in memory unless set. This is the path itself, never a file that holds one.',
+  }),
   workers: setting({
     name: 'ALTER_WORKERS',
     default: '1',

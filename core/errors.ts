@@ -243,6 +243,13 @@ export const errorTable = {
     detail: 'A stored record was changed outside this service, or cannot be opened with the keys given.',
     hint: 'Look at the security events in the log, and check ALTER_ROOT_KEY.',
   },
+  state_rollback: {
+    status: 503,
+    proxyStatus: internal,
+    exit: 1,
+    detail: 'The store has an older state than was seen of it before.',
+    hint: 'Put the newest state back into the store, or accept this one with `alter state reanchor`: what was revoked since is then valid again.',
+  },
   audit_unavailable: {
     status: 503,
     proxyStatus: internal,

@@ -40,6 +40,9 @@ export async function startDataPlane(of: {
       });
     },
   });
+  vault.store.onRollback(({ error }) => {
+    if (error !== null) metrics.countSecurityEvent('state_rollback');
+  });
   const fetch = openGuardedFetch({
     config,
     authorityPem: authority.certificatePem,
@@ -68,6 +71,7 @@ export async function startDataPlane(of: {
     });
     proxy = {
       ...running,
+      problems: () => [...running.problems(), ...(vault.store.rolledBack().length === 0 ? [] : ['state_rollback'])],
       close: async () => {
         await running.close();
         await users.close();

@@ -10,6 +10,7 @@ import type { Resolver } from '../proxy/resolve.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
+import { isRolledBack } from '../vault/guarded-store.ts';
 import { openSidecarStore } from '../vault/sidecar-store.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
 import { openStore } from '../vault/store-url.ts';
@@ -71,7 +72,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
 
     // The token of the first start is handed out by the process that operators talk to: a proxy that is started before it,
     // as one of several pods, would issue it to nobody.
-    const started = role === 'proxy' || vault === null ? null : await bootstrap({ vault, clock, audit: auditLog });
+    const started =
+      role === 'proxy' || vault === null
+        ? null
+        : await bootstrap({ vault, clock, audit: auditLog }).catch((error: unknown) => {
+            // The operator who will say what to do needs this service; nothing else is answered until then.
+            if (isRolledBack(error)) return null;
+            throw error;
+          });
 
     if (role !== 'proxy')
       vault?.apps

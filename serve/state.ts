@@ -2,11 +2,15 @@ import { hostname } from 'node:os';
 import { type Authority, type AuthorityMaterial, createAuthority, openAuthority } from '../certs/authority.ts';
 import type { Config } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
+import { issueId } from '../core/id.ts';
 import { AuditFile } from '../telemetry/audit-file.ts';
 import type { Log } from '../telemetry/log.ts';
 import { AuditLog } from '../vault/audit-log.ts';
+import { isRolledBack } from '../vault/guarded-store.ts';
+import { systemSpace } from '../vault/keyring.ts';
 import { openLocalKms } from '../vault/kms-local.ts';
 import { openOneAppVault } from '../vault/one-app-vault.ts';
+import { StateMarks } from '../vault/state-marks.ts';
 import type { Store } from '../vault/store.ts';
 import { type DataPlaneVault, openVault, Vault } from '../vault/vault.ts';
 
@@ -42,6 +46,7 @@ export async function openState(of: {
       mode: config.audit,
       onError: (error) => log.error('An audit record could not be written.', { error }),
     });
+    tellOfRollbacks({ vault, auditLog, log, clock });
     const auditFile =
       config.auditFile === null
         ? null
@@ -59,7 +64,7 @@ export async function openState(of: {
       close: async () => {
         await auditFile?.close();
         await auditLog.close();
-        await store.close();
+        await vault.store.close();
       },
     };
   } catch (error) {
@@ -68,10 +73,20 @@ export async function openState(of: {
   }
 }
 
-function openSealed({ store, config, rootKey, clock }: Parameters<typeof openState>[0]): Promise<DataPlaneVault> {
-  if (config.appKey !== null) return openOneAppVault({ store, appKey: config.appKey, clock });
+async function openSealed({
+  store,
+  config,
+  rootKey,
+  clock,
+  log,
+}: Parameters<typeof openState>[0]): Promise<DataPlaneVault> {
+  const marks = new StateMarks({
+    path: config.stateMarksFile ?? (config.store.kind === 'sqlite' ? `${config.store.path}.marks` : null),
+    onError: (error) => log.error('The state marks could not be written.', { error }),
+  });
+  if (config.appKey !== null) return openOneAppVault({ store, appKey: config.appKey, clock, marks });
   if (rootKey === null) throw new AlterError('config_invalid', { detail: 'There is no root key.' });
-  return openVault({ store, kms: openLocalKms({ rootKey }), clock });
+  return openVault({ store, kms: openLocalKms({ rootKey }), clock, marks });
 }
 
 /** The CA as configured, or the one that the first start made and sealed into the store. */
@@ -79,5 +94,30 @@ async function findAuthority(config: Config, vault: DataPlaneVault, clock: () =>
   if (config.caCert !== null && config.caKey !== null)
     return { certificatePem: config.caCert, privateKeyPem: config.caKey };
   if (!(vault instanceof Vault)) throw new AlterError('config_invalid', { detail: 'There is no authority.' });
-  return (await vault.authority.find()) ?? (await vault.authority.create(await createAuthority({ now: clock() })));
+  const found = await vault.authority.find().catch((error: unknown) => {
+    // The service has to run for an operator to accept the state; until then it serves nothing.
+    if (isRolledBack(error)) return vault.unguarded.authority.find();
+    throw error;
+  });
+  return found ?? (await vault.authority.create(await createAuthority({ now: clock() })));
+}
+
+function tellOfRollbacks(of: {
+  readonly vault: DataPlaneVault;
+  readonly auditLog: AuditLog;
+  readonly log: Log;
+  readonly clock: () => number;
+}): void {
+  const { vault, auditLog, log, clock } = of;
+  vault.store.onRollback(({ space, error }) => {
+    if (error === null) {
+      log.info('A state that was refused is accepted again.', { app_id: space });
+      return;
+    }
+    log.error('The store gives an older state: everything of this app is refused.', { app_id: space, error });
+    const now = clock();
+    const event = { id: issueId(now), time: new Date(now).toISOString(), event: 'state.rollback_found' } as const;
+    const app_id = space === systemSpace ? null : space;
+    auditLog.record({ ...event, app_id, decision: 'deny', code: error.code, reason: error.detail }).catch(() => {}); // and told of there
+  });
 }

@@ -40,6 +40,7 @@ const places: Readonly<Record<ErrorCode, 'proxy' | 'admin' | 'both' | 'start'>> 
   upstream_timeout: 'proxy',
   state_unavailable: 'both',
   state_invalid: 'both',
+  state_rollback: 'both',
   audit_unavailable: 'both',
   overloaded: 'both',
   draining: 'both',

@@ -15,6 +15,7 @@ export type TunnelKind = (typeof tunnelKinds)[number];
 
 export const securityEvents = [
   'record_rejected',
+  'state_rollback',
   'key_rejected',
   'authority_mismatch',
   'address_forbidden',

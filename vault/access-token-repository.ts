@@ -5,7 +5,7 @@ import { hexDigest, listOf, oneOf, orNull, text, whole } from './record-shape.ts
 import { type RecordKind, SealedRecords } from './sealed-records.ts';
 import type { Store } from './store.ts';
 
-const accessTokenKind: RecordKind<AccessToken> = {
+export const accessTokenKind: RecordKind<AccessToken> = {
   type: 'access-token',
   shape: {
     id: text(64),

@@ -34,7 +34,7 @@ interface AppEntry {
   readonly name: string;
 }
 
-const entryKind: RecordKind<AppEntry> = {
+export const entryKind: RecordKind<AppEntry> = {
   type: 'app-entry',
   shape: { appId: isIdValue, name: text(256) },
   idOf: (entry) => entry.appId,
@@ -42,7 +42,7 @@ const entryKind: RecordKind<AppEntry> = {
 };
 
 /** An app whose key was destroyed, as long as unreadable records of it are still in the store. */
-const remainsKind: RecordKind<{ readonly id: string }> = {
+export const remainsKind: RecordKind<{ readonly id: string }> = {
   type: 'app-remains',
   shape: { id: isIdValue },
   idOf: (remains) => remains.id,
@@ -51,13 +51,22 @@ const maxRemains = 1_000;
 
 export class AppRepository {
   readonly #store: Store;
+  readonly #contents: Store;
   readonly #remains: SealedRecords<{ readonly id: string }>;
   readonly #entries: SealedRecords<AppEntry>;
   readonly #keyring: Keyring;
   readonly #clock: () => number;
 
-  constructor(of: { store: Store; systemKeys: SpaceKeys; keyring: Keyring; clock: () => number }) {
+  /** `contents`: the store as it is, for what is left of an app whose key is gone. */
+  constructor(of: {
+    store: Store;
+    contents: Store;
+    systemKeys: SpaceKeys;
+    keyring: Keyring;
+    clock: () => number;
+  }) {
     this.#store = of.store;
+    this.#contents = of.contents;
     this.#entries = new SealedRecords({ kind: entryKind, keys: of.systemKeys, store: of.store });
     this.#remains = new SealedRecords({ kind: remainsKind, keys: of.systemKeys, store: of.store });
     this.#keyring = of.keyring;
@@ -72,6 +81,7 @@ export class AppRepository {
     const id = issueId(now);
     const app: App = { id, name, policy: null, egressMode: null, archivedAt: null, createdAt: now, updatedAt: now };
     const { keys, change } = await this.#keyring.issue(app.id);
+    this.#keyring.remember(keys);
     const own = this.#recordsIn(keys);
     // Two spaces can't change together. In this order an app that is known has a record, so that one without a record can
     // only mean that somebody took its policy away.
@@ -80,6 +90,7 @@ export class AppRepository {
       await this.#entries.create({ appId: app.id, name }, [change]);
     } catch (error) {
       await own.delete(app.id).catch(() => undefined); // nobody can open it: its key was not kept
+      this.#keyring.forget(app.id);
       throw error;
     }
     return created;
@@ -182,7 +193,7 @@ export class AppRepository {
   }
 
   async #clear(id: string): Promise<void> {
-    await removeContents(this.#store, id);
+    await removeContents({ system: this.#store, contents: this.#contents }, id);
     const found = await this.#remains.find(id);
     if (found === null) return; // another process was faster
     const change = { kind: 'delete', type: remainsKind.type, id, expectedRevision: found.revision } as const;

@@ -12,7 +12,7 @@ export interface StoredAuthority {
 
 const only = 'current';
 
-const authorityKind: RecordKind<StoredAuthority> = {
+export const authorityKind: RecordKind<StoredAuthority> = {
   type: 'authority',
   shape: { certificatePem: text(16_384), privateKeyPem: text(16_384) },
   idOf: () => only,

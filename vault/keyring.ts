@@ -93,6 +93,11 @@ export class Keyring implements SpaceKeyring {
     return { kind: 'delete', type: keyType, id: space, expectedRevision: stored.revision };
   }
 
+  /** Keeps in memory the keys of a space that is about to be made: what is written there first needs them. */
+  remember(keys: SpaceKeys): void {
+    this.#known.set(keys.space, keys);
+  }
+
   /** Lets go of what is in memory of a space whose key was destroyed. */
   forget(space: string): void {
     this.#known.delete(space);

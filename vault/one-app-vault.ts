@@ -3,9 +3,11 @@ import type { AppKey } from '../core/app-key.ts';
 import { AlterError } from '../core/errors.ts';
 import { appKind } from './app-repository.ts';
 import { GroupRepository } from './group-repository.ts';
-import { SpaceKeys } from './keyring.ts';
+import { GuardedStore } from './guarded-store.ts';
+import { type SpaceKeyring, SpaceKeys } from './keyring.ts';
 import { LastUseRepository } from './last-use-repository.ts';
 import { SealedRecords } from './sealed-records.ts';
+import { StateMarks } from './state-marks.ts';
 import type { Store } from './store.ts';
 import { UserRepository } from './user-repository.ts';
 import type { DataPlaneVault } from './vault.ts';
@@ -22,11 +24,15 @@ export async function openOneAppVault(of: {
   readonly appKey: AppKey;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** As for {@link openVault}. */
+  readonly marks?: StateMarks;
 }): Promise<DataPlaneVault> {
-  const { store, clock } = of;
+  const { clock, marks = new StateMarks() } = of;
   const { appId, key } = of.appKey;
   const keys = new SpaceKeys(appId, key);
-  await requireOpens(new SealedRecords({ kind: appKind, keys, store }), appId);
+  await requireOpens(new SealedRecords({ kind: appKind, keys, store: of.store }), appId);
+  const keyring: SpaceKeyring = { of: (space) => (space === appId ? keys : Promise.reject(unknownApp())) };
+  const store = new GuardedStore({ store: of.store, marks, keysOf: (space) => keyring.of(space) });
   const deps = { store, keys, clock };
   const written = {
     users: new UserRepository(deps),
@@ -36,7 +42,7 @@ export async function openOneAppVault(of: {
   return {
     store,
     onlyAppId: appId,
-    keyring: { of: (space) => (space === appId ? keys : Promise.reject(unknownApp())) },
+    keyring,
     app: (asked) => (asked === appId ? Promise.resolve(written) : Promise.reject(unknownApp())),
   };
 }

@@ -336,6 +336,7 @@ export class ReadModel {
         store: this.#vault.store,
         keys,
         memory: this.#memory,
+        era: () => this.#vault.store.eraOf(space),
         onChange: ({ type, id }) => this.#tell(space, type, id),
         onReset: () => this.#tell(space, '*', '*'),
       });
@@ -475,7 +476,7 @@ export class ReadModel {
 
   /** The error itself, after it was told of if it says that a record is bad. */
   #report(appId: string, type: string, id: string, error: unknown): unknown {
-    if (!(error instanceof AlterError && error.code === 'state_invalid')) return error;
+    if (!(error instanceof AlterError && error.code === 'state_invalid')) return error; // the guard tells of rollbacks
     const key = `${appId} ${type} ${id}`;
     const now = performance.now();
     const last = this.#reportedAt.get(key);

@@ -34,15 +34,18 @@ const batch = 200;
 
 /**
  * Removes the records of an app whose key was destroyed, without opening any. Its audit entries stay, unreadable: the store
- * only ever appends to them. Rejects with `state_unavailable`; called again it goes on.
+ * only ever appends to them. So does its epoch with the floors: who still follows the app must not think that it was rolled back. Rejects with `state_unavailable`; called again it goes on.
  */
-export async function removeContents(store: Store, space: string): Promise<void> {
+export async function removeContents(
+  { system, contents: store }: { readonly system: Store; readonly contents: Store },
+  space: string,
+): Promise<void> {
   try {
     for (const type of types) {
       for (;;) {
         const { records } = await store.list({ space, type, limit: batch });
         if (records.length === 0) break;
-        if (type === keyKind.type) await removeOwners(store, records);
+        if (type === keyKind.type) await removeOwners(system, records);
         await remove(store, space, records);
       }
     }

@@ -31,6 +31,8 @@ export interface SpaceViewOptions {
   readonly store: Store;
   readonly keys: SpaceKeys;
   readonly memory: ReadMemory;
+  /** Another one each time when an operator accepted a state that may be older: what was seen before says nothing then. */
+  readonly era: () => number;
   readonly onChange: (key: RecordKey) => void;
   /** Anything may have changed. */
   readonly onReset: () => void;
@@ -114,20 +116,23 @@ export class SpaceView {
     const { store, memory } = this.#of;
     const { kind, keep } = reading;
     for (;;) {
-      const floor = memory.floors.get(key) ?? 0;
+      const eraBefore = this.#of.era();
+      const floorKey = `${key} ${eraBefore}`;
+      const floor = memory.floors.get(floorKey) ?? 0;
       const [stored = null] = await asked(store.get(this.keys.space, [{ type: kind.type, id }]));
+      if (this.#of.era() !== eraBefore) continue;
       if (stored !== null && stored.revision < floor) throw rolledBack(kind.type, id);
 
       // Two loads can overtake each other. What the other one saw is newer, so that this answer is only late, not forged.
-      const floorNow = memory.floors.get(key) ?? 0;
+      const floorNow = memory.floors.get(floorKey) ?? 0;
       if (floorNow > (stored?.revision ?? Infinity)) continue;
 
       if (stored === null) {
-        if (floorNow > 0) memory.floors.set(key, Infinity);
+        if (floorNow > 0) memory.floors.set(floorKey, Infinity);
         return null;
       }
       const value = keep(openRecord(kind, this.keys, id, stored).value);
-      memory.floors.set(key, stored.revision);
+      memory.floors.set(floorKey, stored.revision);
       return value;
     }
   }

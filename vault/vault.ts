@@ -8,14 +8,18 @@ import { AuthorityRepository } from './authority-repository.ts';
 import { DelegationRepository } from './delegation-repository.ts';
 import { GrantRepository } from './grant-repository.ts';
 import { GroupRepository } from './group-repository.ts';
+import { GuardedStore } from './guarded-store.ts';
 import { IdempotencyRepository } from './idempotency-repository.ts';
 import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
-import { Keyring, type SpaceKeyring, type SpaceKeys } from './keyring.ts';
+import { Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } from './keyring.ts';
 import type { Kms } from './kms.ts';
 import { LastUseRepository } from './last-use-repository.ts';
+import { appKeyType } from './record-kinds.ts';
 import { SecretRepository } from './secret-repository.ts';
+import { StateMarks } from './state-marks.ts';
 import type { Store } from './store.ts';
+import { asked } from './store-failure.ts';
 import { UserRepository } from './user-repository.ts';
 
 /** The sealed state of one app. */
@@ -37,7 +41,7 @@ export interface AppVault {
 /** What the data plane works on: the sealed state of every app, or of one. */
 export interface DataPlaneVault {
   /** For the read model and the audit log, which work on the store directly. */
-  readonly store: Store;
+  readonly store: GuardedStore;
   readonly keyring: SpaceKeyring;
   /** The only app that can be opened here; null: all of them. */
   readonly onlyAppId: string | null;
@@ -50,11 +54,13 @@ export interface VaultPorts {
   readonly kms: Kms;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** What this process has seen of the state; in memory alone, unless given. */
+  readonly marks?: StateMarks;
 }
 
 /** Made by {@link openVault}. The owner of the store closes it. */
 export class Vault implements DataPlaneVault {
-  readonly store: Store;
+  readonly store: GuardedStore;
   readonly keyring: Keyring;
   readonly clock: () => number;
   readonly onlyAppId = null;
@@ -66,18 +72,32 @@ export class Vault implements DataPlaneVault {
   readonly audit: AuditReader;
   /** Of what is made in no app. */
   readonly idempotency: IdempotencyRepository;
+  /**
+   * What the store gives, also where it is older than what was seen of it: to start with, and to say who may accept it.
+   */
+  readonly unguarded: {
+    readonly apps: AppRepository;
+    readonly accessTokens: AccessTokenRepository;
+    readonly authority: AuthorityRepository;
+  };
   readonly #systemKeys: SpaceKeys;
 
-  constructor(of: { store: Store; clock: () => number; keyring: Keyring; systemKeys: SpaceKeys }) {
+  constructor(of: { store: GuardedStore; clock: () => number; keyring: Keyring; systemKeys: SpaceKeys }) {
     this.store = of.store;
     this.keyring = of.keyring;
     this.clock = of.clock;
-    this.apps = new AppRepository(of);
+    this.apps = new AppRepository({ ...of, contents: of.store.unguarded });
     this.accessTokens = new AccessTokenRepository(of);
     this.authority = new AuthorityRepository(of);
     this.audit = new AuditReader({ store: of.store, keys: of.systemKeys });
     this.idempotency = new IdempotencyRepository({ ...of, keys: of.systemKeys });
     this.#systemKeys = of.systemKeys;
+    const unguarded = { ...of, store: of.store.unguarded };
+    this.unguarded = {
+      apps: new AppRepository({ ...unguarded, contents: of.store.unguarded }),
+      accessTokens: new AccessTokenRepository(unguarded),
+      authority: new AuthorityRepository(unguarded),
+    };
   }
 
   /** Throws `not_found`. */
@@ -105,11 +125,23 @@ export class Vault implements DataPlaneVault {
 
 /**
  * Creates the key of the system space on first use. Throws `state_invalid` where the store was written under another root
- * key, `state_unavailable` where it can't be reached.
+ * key, `state_rollback` where it is empty and was not before, `state_unavailable` where it can't be reached.
  */
 export async function openVault(ports: VaultPorts): Promise<Vault> {
-  const { store, kms, clock } = ports;
+  const { store, kms, clock, marks = new StateMarks() } = ports;
+  if (marks.has(systemSpace)) await requireNotEmptied(store, marks);
   const keyring = new Keyring({ store, kms });
   const systemKeys = await keyring.openSystem();
-  return new Vault({ store, clock, keyring, systemKeys });
+  const guarded = new GuardedStore({ store, marks, keysOf: (space) => keyring.of(space) });
+  return new Vault({ store: guarded, clock, keyring, systemKeys });
+}
+
+/** A new key for the system would make a new state of what is a lost one. */
+async function requireNotEmptied(store: Store, marks: StateMarks): Promise<void> {
+  const [stored] = await asked(store.get(systemSpace, [{ type: appKeyType, id: systemSpace }]));
+  if (stored !== null) return;
+  throw new AlterError('state_rollback', {
+    detail: `The store is empty, and this machine has seen a state in it (${marks.path}).`,
+    hint: 'Put the data of the store back. To begin with an empty store, or to restore a backup into it, move that file away first.',
+  });
 }

@@ -116,7 +116,13 @@ describe('an app', () => {
     });
     const { AppRepository } = await import('../../vault/app-repository.ts');
     const systemKeys = await rig.vault.keyring.of('system');
-    const broken = new AppRepository({ store: breaking, systemKeys, keyring: rig.vault.keyring, clock: rig.clock });
+    const broken = new AppRepository({
+      store,
+      contents: breaking,
+      systemKeys,
+      keyring: rig.vault.keyring,
+      clock: rig.clock,
+    });
     await expect(broken.delete(id)).rejects.toThrow('the process ends here');
     expect((await store.list({ space: id, type: 'agent', limit: 1 })).total).toBe(1);
     await rig.vault.apps.clearRemains();

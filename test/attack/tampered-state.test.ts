@@ -106,6 +106,7 @@ describe('tampered state', () => {
     appA = await vault.app((await vault.apps.create({ name: 'a' })).value.id);
     appB = await vault.app((await vault.apps.create({ name: 'b' })).value.id);
     const a = await fillApp(appA);
+    await fillApp(appB);
     const pat = issueToken('pat', Date.now());
     await vault.accessTokens.create({
       id: pat.id,

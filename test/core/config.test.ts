@@ -83,6 +83,7 @@ describe('a configuration', () => {
       maxStalenessMs: 5_000,
       audit: 'strict',
       auditFile: null,
+      stateMarksFile: null,
       workers: 1,
       logLevel: 'info',
       limits: {
@@ -171,6 +172,7 @@ describe('a configuration', () => {
     ['ALTER_MAX_STALENESS', '250ms', (config) => config.maxStalenessMs, 250],
     ['ALTER_AUDIT', 'buffered', (config) => config.audit, 'buffered'],
     ['ALTER_AUDIT_FILE', '/var/log/audit.jsonl', (config) => config.auditFile, '/var/log/audit.jsonl'],
+    ['ALTER_STATE_MARKS_FILE', '/var/lib/marks', (config) => config.stateMarksFile, '/var/lib/marks'],
     ['ALTER_WORKERS', 'auto', (config) => config.workers, 'auto'],
     ['ALTER_WORKERS', '4', (config) => config.workers, 4],
     [
@@ -286,7 +288,7 @@ describe('a configuration', () => {
   });
 
   it('names every problem at once', () => {
-    const paths = ['ALTER_AUDIT_FILE', 'ALTER_TRUST_BUNDLE_FILE']; // any text but one is a path
+    const paths = ['ALTER_AUDIT_FILE', 'ALTER_STATE_MARKS_FILE', 'ALTER_TRUST_BUNDLE_FILE']; // any text but one is a path
     const notPaths = Object.fromEntries(paths.map((name) => [name, '\0']));
     const values = Object.fromEntries(settingNames.filter((name) => !paths.includes(name)).map((name) => [name, '?']));
     expect(Object.keys(problemsOf({ ...values, ...notPaths, ALTER_NOPE: 'x' })).sort()).toEqual(
@@ -433,6 +435,7 @@ describe('the table of settings', () => {
       'ALTER_TRUST_BUNDLE_FILE',
       'ALTER_AUDIT',
       'ALTER_AUDIT_FILE',
+      'ALTER_STATE_MARKS_FILE',
     ]);
     for (const name of fileSettingNames) expect(commandVariables).not.toContain(`${name}_FILE`);
   });

@@ -40,7 +40,7 @@ export interface StoredSecret {
 
 /** The whole product on free ports: real proxy, real admin service, real store, real TLS upstreams. */
 export class Rig {
-  readonly service: Service;
+  service: Service;
   readonly directory: string;
   readonly authority: TestAuthority;
   readonly pat: string;
@@ -49,11 +49,13 @@ export class Rig {
   readonly rootKey: Buffer;
   readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #log: Buffer[];
+  readonly #start: () => Promise<Service>;
   /** Every credential and key that was made here. */
   readonly canaries: string[] = [];
 
   private constructor(of: {
     service: Service;
+    start: () => Promise<Service>;
     directory: string;
     authority: TestAuthority;
     sinks: ReadonlyMap<string, Sink>;
@@ -62,6 +64,7 @@ export class Rig {
     rootKey: Buffer;
   }) {
     this.service = of.service;
+    this.#start = of.start;
     this.directory = of.directory;
     this.authority = of.authority;
     this.redis = of.redis;
@@ -98,16 +101,18 @@ export class Rig {
     const log: Buffer[] = [];
     const stream = new PassThrough();
     stream.on('data', (chunk: Buffer) => log.push(chunk));
-    const service = await startService({
-      config,
-      rootKey,
-      role: 'all',
-      log: createLog({ level: config.logLevel, stream }),
-      clock: options.clock ?? Date.now,
-      ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
-    });
+    const start = (): Promise<Service> =>
+      startService({
+        config,
+        rootKey,
+        role: 'all',
+        log: createLog({ level: config.logLevel, stream }),
+        clock: options.clock ?? Date.now,
+        ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+      });
+    const service = await start();
     await writeFile(join(directory, 'ca.pem'), service.authorityPem);
-    return new Rig({ service, directory, authority, sinks, log, redis, rootKey });
+    return new Rig({ service, start, rootKey, directory, authority, sinks, log, redis });
   }
 
   sink(host = 'a.test'): Sink {
@@ -193,6 +198,13 @@ export class Rig {
       PATH: process.env.PATH ?? '',
       HTTPS_PROXY: `http://${proxy.user ?? 'x'}:${proxy.key}@127.0.0.1:${this.proxyPort}`,
     });
+  }
+
+  /** Ends the service and starts it again, on other ports. `between` has the store to itself. */
+  async restart(between: () => Promise<void> | void = () => {}): Promise<void> {
+    await this.service.close();
+    await between();
+    this.service = await this.#start();
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
+import { recordKinds, recordTypes } from '../../vault/record-kinds.ts';
+
+it('every kind of record that is declared stands in the list, once', () => {
+  const folder = join(import.meta.dirname, '../../vault');
+  const declared = readdirSync(folder).flatMap((file) =>
+    [
+      ...readFileSync(join(folder, file), 'utf8').matchAll(
+        /^(?:export )?const \w+: RecordKind<.*?> = \{\s*type: '([\w-]+)'/gms,
+      ),
+    ].map(([, type]) => type),
+  );
+  expect(declared.length).toBeGreaterThan(12);
+  expect(recordKinds.map(({ type }) => type).toSorted()).toEqual(declared.toSorted());
+  expect(new Set(recordTypes).size).toBe(recordTypes.length);
+});
