@@ -5,6 +5,7 @@ import { type AppKey, findAppKey } from './app-key.ts';
 import { AlterError, type Problem } from './errors.ts';
 import { isKubernetesName, isNoProxyEntry } from './kubernetes-name.ts';
 import { parseHost } from './origin.ts';
+import { findStoreDurability, readRedisUrl, redisUrlForms, type StoreDurability } from './store-location.ts';
 
 /** What a parser makes of the text of a setting. A problem never quotes the value of a secret one. */
 type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -38,7 +39,7 @@ export interface ListenAddress {
 
 export type StoreLocation =
   | { readonly kind: 'sqlite'; readonly path: string }
-  /** `redis://` or `rediss://`, with the ACL user and password in it. */
+  /** As `readRedisUrl` reads it, with the ACL user and password in it. */
   | { readonly kind: 'redis'; readonly url: string };
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -49,8 +50,40 @@ const general = {
     name: 'ALTER_STORE_URL',
     default: 'sqlite:./.alter/alter.db',
     parse: parseStoreUrl,
-    doc: 'Where the sealed state lives: `sqlite:PATH`, `redis://HOST:PORT/DB` or `rediss://…` (ACL user and password in the URL).',
+    doc: 'Where the sealed state lives: `sqlite:PATH`, `redis://HOST:PORT/DB`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB` or `redis+cluster://HOST:PORT,HOST:PORT`; with `rediss` instead of `redis` over TLS. ACL user and password stand in the URL (`redis://USER:PASSWORD@…`).',
     secret: true,
+  }),
+  storeCa: setting({
+    name: 'ALTER_STORE_CA',
+    default: null,
+    parse: parseCertificates,
+    doc: "PEM certificates of the authorities that the Redis servers' certificates come from, instead of the system's. Only with a `rediss` store.",
+  }),
+  storeCert: setting({
+    name: 'ALTER_STORE_CERT',
+    default: null,
+    parse: parseCertificates,
+    doc: 'PEM certificate, with its chain, to show to Redis servers that ask for one. Together with `ALTER_STORE_KEY`.',
+  }),
+  storeKey: setting({
+    name: 'ALTER_STORE_KEY',
+    default: null,
+    parse: parsePrivateKey,
+    doc: 'PEM private key of `ALTER_STORE_CERT`, unencrypted.',
+    secret: true,
+  }),
+  storeSentinelAuth: setting({
+    name: 'ALTER_STORE_SENTINEL_AUTH',
+    default: null,
+    parse: parseSentinelAuth,
+    doc: '`PASSWORD` or `USER:PASSWORD` for the Sentinels themselves, where they ask for one.',
+    secret: true,
+  }),
+  storeDurability: setting({
+    name: 'ALTER_STORE_DURABILITY',
+    default: 'server',
+    parse: parseStoreDurability,
+    doc: 'When a write to Redis counts as done: `server`, when the server says so, or `wait:N:MS`, when N replicas also have it within MS milliseconds (10 to 5000); otherwise it is refused as not durable.',
   }),
   rootKey: setting({
     name: 'ALTER_ROOT_KEY',
@@ -507,6 +540,7 @@ function* checkTogether(config: Config): Iterable<Problem> {
   if (appKey !== null) yield* checkOneApp(config);
   else if (store?.kind === 'redis' && rootKey === null)
     yield { field: 'ALTER_ROOT_KEY', message: 'must be given with a Redis store' };
+  yield* checkStore(config);
   if (caCert !== null && caKey === null)
     yield { field: 'ALTER_CA_KEY', message: 'must be given together with ALTER_CA_CERT' };
   if (caKey !== null && caCert === null)
@@ -564,6 +598,38 @@ function* checkOneApp({ store, rootKey, caCert, trustBundleFile }: Config): Iter
     };
 }
 
+/** What is said about a Redis store must find one, or it is a mistake that would not be noticed. */
+function* checkStore({
+  store,
+  storeCa,
+  storeCert,
+  storeKey,
+  storeSentinelAuth,
+  storeDurability,
+}: Config): Iterable<Problem> {
+  const url = store?.kind === 'redis' ? store.url.toLowerCase() : '';
+  if (store !== null && !url.startsWith('rediss')) {
+    const message = 'needs an ALTER_STORE_URL that begins with rediss';
+    if (storeCa !== null) yield { field: 'ALTER_STORE_CA', message };
+    if (storeCert !== null) yield { field: 'ALTER_STORE_CERT', message };
+    if (storeKey !== null) yield { field: 'ALTER_STORE_KEY', message };
+  }
+  if (store !== null && !/^rediss?\+sentinel:/.test(url) && storeSentinelAuth !== null)
+    yield { field: 'ALTER_STORE_SENTINEL_AUTH', message: 'needs an ALTER_STORE_URL that names Sentinels' };
+  if (store?.kind === 'sqlite' && storeDurability !== 'server' && storeDurability !== null)
+    yield { field: 'ALTER_STORE_DURABILITY', message: 'must be server with a SQLite store, which has no replicas' };
+  if (storeCert !== null && storeKey === null)
+    yield { field: 'ALTER_STORE_KEY', message: 'must be given together with ALTER_STORE_CERT' };
+  if (storeKey !== null && storeCert === null)
+    yield { field: 'ALTER_STORE_CERT', message: 'must be given together with ALTER_STORE_KEY' };
+  if (
+    storeCert !== null &&
+    storeKey !== null &&
+    !new X509Certificate(storeCert).checkPrivateKey(createPrivateKey(storeKey))
+  )
+    yield { field: 'ALTER_STORE_KEY', message: 'is not the key of ALTER_STORE_CERT' };
+}
+
 /** A configuration that is printed by accident shows no key and no password of a store. */
 export function hideSecrets(config: Config): Config {
   const shown = (): Record<string, unknown> => {
@@ -619,19 +685,33 @@ function formatDuration(ms: number): string {
 }
 
 function parseStoreUrl(text: string): Parsed<StoreLocation> {
-  const wanted = 'must be sqlite:PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB';
-  if (text.startsWith('sqlite:')) {
+  if (/^sqlite:/i.test(text)) {
     const path = text.slice('sqlite:'.length);
     // `sqlite:///x` is relative in some programs and absolute in others, and a store in memory forgets revocations.
     if (path === '' || path.startsWith('//') || path.startsWith(':') || path.includes('\0'))
-      return { problem: `${wanted}; a PATH is a file, such as sqlite:/var/lib/alter/alter.db` };
+      return { problem: 'must be sqlite:PATH; a PATH is a file, such as sqlite:/var/lib/alter/alter.db' };
     return { value: { kind: 'sqlite', path } };
   }
-  const url = /^rediss?:\/\/./.test(text) ? URL.parse(text) : null;
-  if (url === null || url.hostname === '') return { problem: wanted };
-  if (!/^\/?\d{0,4}$/.test(url.pathname)) return { problem: `${wanted}, where DB is a number` };
-  if (url.search !== '' || url.hash !== '') return { problem: `${wanted}, without anything behind DB` };
-  return { value: { kind: 'redis', url: text } };
+  if (!/^rediss?(?:\+|:)/i.test(text)) return { problem: `must be sqlite:PATH, ${redisUrlForms}` };
+  const read = readRedisUrl(text);
+  return 'problems' in read ? { problem: read.problems.join('; ') } : { value: { kind: 'redis', url: text } };
+}
+
+function parseStoreDurability(text: string): Parsed<StoreDurability> {
+  const value = findStoreDurability(text);
+  return value === null
+    ? {
+        problem: `must be server or wait:N:MS, such as wait:1:500, with N from 1 and MS from 10 to 5000, not ${quote(text)}`,
+      }
+    : { value };
+}
+
+function parseSentinelAuth(text: string): Parsed<{ readonly username: string | null; readonly password: string }> {
+  const colon = text.indexOf(':');
+  const [username, password] = colon === -1 ? [null, text] : [text.slice(0, colon), text.slice(colon + 1)];
+  return password === ''
+    ? { problem: 'has a user without a password' }
+    : { value: { username: username || null, password } };
 }
 
 function parseRootKey(text: string): Parsed<Buffer> {

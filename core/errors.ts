@@ -236,6 +236,13 @@ export const errorTable = {
     detail: 'The store has not been reachable for longer than ALTER_MAX_STALENESS.',
     hint: 'Check the store; the proxy recovers by itself when the store is back.',
   },
+  not_durable: {
+    status: 503,
+    proxyStatus: internal,
+    exit: 1,
+    detail: 'The change was made, but too few replicas of the store confirmed it in time: it may be lost or stand.',
+    hint: 'Look whether it is there, and make it again if not. Check the replicas, and ALTER_STORE_DURABILITY.',
+  },
   state_invalid: {
     status: 503,
     proxyStatus: internal,

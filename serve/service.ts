@@ -13,11 +13,11 @@ import { startOpsServer } from '../telemetry/ops-server.ts';
 import { isRolledBack } from '../vault/guarded-store.ts';
 import { openSidecarStore } from '../vault/sidecar-store.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
-import { openStore } from '../vault/store-url.ts';
 import { Vault } from '../vault/vault.ts';
 import { openApplicationCode } from './application-code.ts';
 import { findProxyTls, startDataPlane } from './data-plane.ts';
 import { openState } from './state.ts';
+import { openStoreOf, redisSettings } from './store.ts';
 import { writeTrustBundle } from './trust-bundle-file.ts';
 import { openGuardedFetch } from './users.ts';
 import { startWorkers, Workers } from './workers.ts';
@@ -60,7 +60,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const opened = await openStore(config.store.kind === 'sqlite' ? `sqlite:${config.store.path}` : config.store.url);
+    const opened = await openStoreOf(config, log);
     const count = role === 'admin' ? 1 : countWorkers(config);
     // A file has one owner: the workers use the store through this process.
     const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
@@ -123,7 +123,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
         hosts: config.adminHosts,
         allowAddresses: new AddressSet(config.allowAddresses),
-        sidecarStore: openSidecarStore(config.store.kind === 'sqlite' ? 'sqlite:' : config.store.url),
+        sidecarStore: openSidecarStore(
+          config.store.kind === 'sqlite' ? 'sqlite:' : config.store.url,
+          redisSettings(config),
+        ),
         fetchHttps: fetch,
         runtime,
       });

@@ -8,10 +8,10 @@ import { createLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { Store } from '../vault/store.ts';
 import { openRemoteStore } from '../vault/store-remote.ts';
-import { openStore } from '../vault/store-url.ts';
 import { startDataPlane } from './data-plane.ts';
 import { endOnSurprise } from './last-words.ts';
 import { openState, type State } from './state.ts';
+import { openStoreOf } from './store.ts';
 import { type FromWorker, isWorkerMessage, type ToWorker } from './worker-messages.ts';
 
 const pulseMs = 250;
@@ -59,7 +59,7 @@ async function start({ config: told, rootKey, listeners }: Extract<ToWorker, { w
   const log = createLog({ level: config.logLevel });
   endOnSurprise(log);
   const clock = Date.now;
-  const store = config.store.kind === 'sqlite' ? openStoreOfMain() : await openStore(config.store.url);
+  const store = config.store.kind === 'sqlite' ? openStoreOfMain() : await openStoreOf(config, null);
   const state = await openState({ store, config, rootKey, log, clock });
   const metrics = new Metrics({ processMetrics: true });
   const proxy = await startDataPlane({ config, state, metrics, log, clock, ownListeners: () => listeners });

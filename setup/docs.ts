@@ -39,6 +39,7 @@ const places: Readonly<Record<ErrorCode, 'proxy' | 'admin' | 'both' | 'start'>> 
   upstream_incomplete: 'proxy',
   upstream_timeout: 'proxy',
   state_unavailable: 'both',
+  not_durable: 'admin',
   state_invalid: 'both',
   state_rollback: 'both',
   audit_unavailable: 'both',

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
 import { redisAccessRules } from './store-redis-access.ts';
-import { makeRedisUser } from './store-redis-users.ts';
+import { makeRedisUser, type RedisSettings } from './store-redis-users.ts';
 
 /** How a sidecar reaches the store: as a user of the store who is limited to one app's keys. */
 export interface SidecarLogin {
@@ -26,7 +26,7 @@ export interface SidecarStore {
 const prefix = 'alter';
 
 /** `url` as in ALTER_STORE_URL. */
-export function openSidecarStore(url: string): SidecarStore {
+export function openSidecarStore(url: string, access: RedisSettings = {}): SidecarStore {
   const [, scheme = '', servers = ''] = /^(rediss?(?:\+\w+)?:\/\/)(?:[^/?#]*@)?([^?#]*)$/i.exec(url) ?? [];
   const requireShared = (): void => {
     if (scheme !== '') return;
@@ -50,7 +50,7 @@ export function openSidecarStore(url: string): SidecarStore {
       ];
       const isSingle = /^rediss?:/i.test(scheme);
       const made = isSingle
-        ? await makeRedisUser({ url, user, rules })
+        ? await makeRedisUser({ url, access, user, rules })
         : {
             isMade: false,
             notes: ['Run the rule on every server of the store, replicas included: they do not tell each other.'],

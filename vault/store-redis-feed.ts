@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Watch, Watcher } from './store.ts';
 import { parseMember, type SpaceKeys } from './store-redis-keys.ts';
+import type { RedisNode } from './store-redis-node.ts';
+import type { RedisServers } from './store-redis-servers.ts';
 import { Watchers } from './watchers.ts';
 
 /** Where a follower of a feed stands: the entry `number` with this `id` was the last that it delivered. */
@@ -12,12 +14,9 @@ export interface FeedPosition {
 }
 
 export interface RedisFeedOptions {
-  /** For the feed alone, since it blocks. Not connected yet. */
-  readonly connection: Redis;
+  readonly servers: RedisServers;
   /** Reads the head of a feed, over another connection, creating it where there is none. */
   readonly openFeed: (keys: SpaceKeys) => Promise<FeedPosition>;
-  /** Ends the blocking read of the connection with this id. May fail: it only makes a new watch prompter. */
-  readonly unblock: (clientId: string) => Promise<void>;
 }
 
 interface Followed {
@@ -30,122 +29,198 @@ interface Followed {
 
 /** Also how long contact lags behind at most, and how soon a store that was emptied is noticed. */
 const blockMs = 250;
+/** Between two reads of a node of a Cluster, where one blocking read can't be of two spaces. */
+const pollMs = 25;
 const entriesPerRead = 1000;
 const pauseAfterFailureMs = 50;
 
 /**
- * Follows the change feeds of all watched spaces with one blocking read. It reads on from the last entry that it
- * delivered, so a lost connection loses nothing; where the feed no longer reaches back to there (trimmed, emptied, rolled
- * back to an older state), it says so with `onReset`.
+ * Follows the change feeds of all watched spaces, each on the server that has it. It reads on from the last entry that it
+ * delivered, so a lost connection loses nothing, nor does a space that moves to another server; where the feed no longer
+ * reaches back to there (trimmed, emptied, rolled back to an older state), it says so with `onReset`.
  */
 export class RedisFeed {
-  readonly #connection: Redis;
+  readonly #servers: RedisServers;
   readonly #openFeed: RedisFeedOptions['openFeed'];
-  readonly #unblock: RedisFeedOptions['unblock'];
   readonly #followed = new Map<string, Followed>();
-  #clientId: string | null = null;
-  #following: Promise<void> | null = null;
+  readonly #readers = new Map<RedisNode, FeedReader>();
+  readonly #ended = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: RedisFeedOptions) {
-    this.#connection = options.connection;
+    this.#servers = options.servers;
     this.#openFeed = options.openFeed;
-    this.#unblock = options.unblock;
-    this.#connection.on('ready', () => {
-      this.#connection
-        .client('ID')
-        .then((id) => {
-          this.#clientId = String(id);
-        })
-        .catch(() => undefined);
-    });
-    this.#connection.on('close', () => {
-      this.#clientId = null;
-    });
   }
 
   async watch(keys: SpaceKeys, watcher: Watcher): Promise<Watch> {
-    if (this.#connection.status === 'wait') await this.#connection.connect();
     // From here on nothing is missed: what is committed later has a higher number than this position.
     const position = await this.#openFeed(keys);
-    const followed = this.#followed.get(keys.feed) ?? {
-      keys,
-      watchers: new Watchers(),
-      position,
-      announced: position.number,
-    };
+    const known = this.#followed.get(keys.feed);
+    const followed = known ?? { keys, watchers: new Watchers(), position, announced: position.number };
     followed.watchers.add(watcher);
-    const isNew = !this.#followed.has(keys.feed);
-    this.#followed.set(keys.feed, followed);
-    const isReading = this.#following !== null;
-    this.#following ??= this.#follow();
-    if (isNew && isReading && this.#clientId !== null) this.#unblock(this.#clientId).catch(() => undefined);
+    if (known === undefined) {
+      this.#followed.set(keys.feed, followed);
+      this.#assign(followed);
+    }
     return {
       stop: () => {
         followed.watchers.delete(watcher);
         if (followed.watchers.size === 0 && this.#followed.get(keys.feed) === followed) {
           this.#followed.delete(keys.feed);
+          for (const reader of this.#readers.values()) reader.drop(followed);
         }
       },
     };
   }
 
-  async close(): Promise<void> {
+  /** To be called before the connections are closed; the promise resolves after they are. */
+  close(): Promise<unknown> {
     this.#closed = true;
     this.#followed.clear();
-    await disconnect(this.#connection);
-    await this.#following;
+    for (const reader of this.#readers.values()) reader.stop();
+    return Promise.all(this.#ended);
   }
 
-  async #follow(): Promise<void> {
-    while (!this.#closed && this.#followed.size > 0) {
+  #assign(followed: Followed): void {
+    if (this.#closed || this.#followed.get(followed.keys.feed) !== followed) return;
+    const node = this.#servers.find(followed.keys.feed);
+    const known = this.#readers.get(node);
+    if (known === undefined || known.isDone) this.#startReader(node, followed);
+    else known.add(followed);
+  }
+
+  #startReader(node: RedisNode, first: Followed): void {
+    const reader = new FeedReader(node, this.#servers);
+    reader.add(first);
+    this.#readers.set(node, reader);
+    const ended = reader
+      .run((moved) => this.#assign(moved))
+      .finally(() => {
+        if (this.#readers.get(node) === reader) this.#readers.delete(node);
+        this.#ended.delete(ended);
+      });
+    this.#ended.add(ended);
+  }
+}
+
+/** Reads the feeds of the spaces of one server, over a connection of its own. */
+class FeedReader {
+  readonly #node: RedisNode;
+  readonly #servers: RedisServers;
+  readonly #followed = new Set<Followed>();
+  #connection: Redis | null = null;
+  #clientId: string | null = null;
+  /** Nothing is followed here any more, nor is going to be. */
+  isDone = false;
+
+  constructor(node: RedisNode, servers: RedisServers) {
+    this.#node = node;
+    this.#servers = servers;
+  }
+
+  add(followed: Followed): void {
+    this.#followed.add(followed);
+    // Ends the blocking read that is under way. May fail: it only makes a new watch prompter.
+    if (this.#clientId !== null) this.#node.commands.client('UNBLOCK', this.#clientId).catch(() => undefined);
+  }
+
+  drop(followed: Followed): void {
+    this.#followed.delete(followed);
+  }
+
+  stop(): void {
+    this.#followed.clear();
+  }
+
+  /** Resolves when nothing is left to follow here. `onMoved` gets what another server has now. */
+  async run(onMoved: (followed: Followed) => void): Promise<void> {
+    while (this.#followed.size > 0) {
       try {
-        await this.#read();
+        const isWhole = await this.#read(await this.#connect());
+        if (!isWhole) await sleep(pauseAfterFailureMs);
+        else if (!this.#servers.oneReadsAll) await sleep(pollMs);
       } catch {
-        // No contact is what the watchers measure; ioredis reconnects by itself.
+        // No contact is what the watchers measure; the connection comes back by itself.
         await sleep(pauseAfterFailureMs);
       }
+      for (const followed of this.#followed) {
+        if (this.#servers.isAt(followed.keys.feed, this.#node)) continue;
+        this.#followed.delete(followed);
+        onMoved(followed);
+      }
     }
-    this.#following = null;
+    this.isDone = true;
   }
 
-  /** One blocking read of all feeds, then the heads of all of them, in one round trip. */
-  async #read(): Promise<void> {
-    const all = [...this.#followed.values()];
+  async #connect(): Promise<Redis> {
+    const connection = await this.#node.follow();
+    if (this.#connection === null) {
+      this.#connection = connection;
+      const askId = (): void => {
+        connection
+          .client('ID')
+          .then((id) => {
+            this.#clientId = String(id);
+          })
+          .catch(() => undefined);
+      };
+      connection.on('ready', askId).on('close', () => {
+        this.#clientId = null;
+      });
+      askId();
+    }
+    return connection;
+  }
+
+  /** Every feed from its position on, then its head, in one round trip. False where one of them could not be read. */
+  async #read(connection: Redis): Promise<boolean> {
+    const all = [...this.#followed];
     // Taken before the question leaves: what was acknowledged before now is in the feed when Redis answers.
     const at = performance.now();
-    const pipeline = this.#connection.pipeline();
-    pipeline.callBuffer('XREAD', [
-      'COUNT',
-      entriesPerRead,
-      'BLOCK',
-      blockMs,
-      'STREAMS',
-      ...all.map(({ keys }) => keys.feed),
-      ...all.map(({ position }) => position.id),
-    ]);
+    const pipeline = connection.pipeline();
+    const groups = this.#servers.oneReadsAll ? [all] : all.map((one) => [one]);
+    for (const group of groups) {
+      pipeline.callBuffer('XREAD', [
+        ...['COUNT', entriesPerRead],
+        ...(this.#servers.oneReadsAll ? ['BLOCK', blockMs] : []),
+        'STREAMS',
+        ...group.map(({ keys }) => keys.feed),
+        ...group.map(({ position }) => position.id),
+      ]);
+    }
     for (const { keys } of all) pipeline.hmget(keys.head, 'e', 'n', 'i');
     const answers = (await pipeline.exec()) ?? [];
-    for (const [error] of answers) if (error !== null) throw error;
-    const streams = parseStreams(answers[0]?.[1]);
+    const streams = new Map(answers.slice(0, groups.length).flatMap(([, reply]) => [...parseStreams(reply)]));
+    let isWhole = true;
     for (const [index, followed] of all.entries()) {
-      const head = parsePosition(answers[index + 1]?.[1]);
-      this.#deliver(followed, streams.get(followed.keys.feed) ?? [], head, at);
+      const [failure] = answers[this.#servers.oneReadsAll ? 0 : index] ?? noAnswer;
+      const [headFailure, head] = answers[groups.length + index] ?? noAnswer;
+      if (failure !== null || headFailure !== null) {
+        this.#servers.heed(failure ?? headFailure);
+        isWhole = false;
+        continue;
+      }
+      // Whoever stopped watching while this was read hears no more of it.
+      if (!this.#followed.has(followed)) continue;
+      deliver(followed, streams.get(followed.keys.feed) ?? [], parsePosition(head), at);
     }
+    return isWhole;
   }
+}
 
-  #deliver(followed: Followed, entries: readonly FeedEntry[], head: FeedPosition, at: number): void {
-    const lost = !followOn(followed, entries) || isBeyond(followed, entries.length > 0, head);
-    if (lost) {
-      // What the head names was the state when this answer was made; everything later comes through the feed.
-      followed.position = head;
-      followed.watchers.tellReset();
-    }
-    followed.announced = head.number;
-    // A full read has more behind it, and that may be older than `at`.
-    if (!lost && entries.length >= entriesPerRead) return;
-    followed.watchers.tellContact(at);
+const noAnswer: [Error, unknown] = [new Error('no answer'), null];
+
+function deliver(followed: Followed, entries: readonly FeedEntry[], head: FeedPosition, at: number): void {
+  const lost = !followOn(followed, entries) || isBeyond(followed, entries.length > 0, head);
+  if (lost) {
+    // What the head names was the state when this answer was made; everything later comes through the feed.
+    followed.position = head;
+    followed.watchers.tellReset();
   }
+  followed.announced = head.number;
+  // A full read has more behind it, and that may be older than `at`.
+  if (!lost && entries.length >= entriesPerRead) return;
+  followed.watchers.tellContact(at);
 }
 
 /** Delivers entries as long as they continue from the position. False where one is missing. */
@@ -194,15 +269,4 @@ function parseStreams(reply: unknown): Map<string, FeedEntry[]> {
 export function parsePosition(reply: unknown): FeedPosition {
   const [epoch, number, id] = reply as (string | null)[];
   return { epoch: epoch ?? '', number: Number(number ?? 0), id: id ?? '0-0' };
-}
-
-/** Resolves when the connection is gone for good. */
-export function disconnect(connection: Redis): Promise<void> {
-  return new Promise((resolve) => {
-    // Between two attempts there is nothing to close: ioredis forgets the next attempt and reports no end.
-    const hasEnded = connection.status === 'end' || connection.status === 'reconnecting';
-    connection.once('end', () => resolve());
-    connection.disconnect();
-    if (hasEnded) resolve();
-  });
 }

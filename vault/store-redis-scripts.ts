@@ -19,6 +19,12 @@ function script(lua: string): Script {
 }
 
 /**
+ * While a Cluster moves a slot to another server, a script can reach those keys only that have not been moved, and fails at
+ * the first other one: halfway, that would be. Nobody ever makes this key, so asking for it fails at the start.
+ */
+const refuseWhileMoving = "redis.call('GET', ARGV[1] .. 'moving')";
+
+/**
  * KEYS head, feed, index, names. ARGV base, epoch for a new feed, feed entries to keep, then for every change: kind,
  * member, expected revision and, of a put, body, number of tags, tags…, number of names, names….
  *
@@ -28,6 +34,7 @@ function script(lua: string): Script {
  * carries its number, so a follower that sees a gap, or a head that went back, knows that it lost something.
  */
 export const commitScript = script(`
+${refuseWhileMoving}
 local base, changes, at = ARGV[1], {}, 4
 local function words()
   local list, count = {}, tonumber(ARGV[at])
@@ -106,6 +113,7 @@ return { 0 }
  * window ends. Of those that go together all are counted, or none.
  */
 export const appendScript = script(`
+${refuseWhileMoving}
 local at = 3
 for _ = 1, tonumber(ARGV[2]) do
   redis.call('XADD', KEYS[1], '*', 'w', ARGV[at], 's', ARGV[at + 1], 'h', ARGV[at + 2], 'b', ARGV[at + 3])

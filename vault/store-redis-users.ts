@@ -1,21 +1,28 @@
-import { Redis } from 'ioredis';
 import { AlterError } from '../core/errors.ts';
-import { parseRedisUrl } from './store-redis.ts';
-import { disconnect } from './store-redis-feed.ts';
+import { readRedisUrl } from '../core/store-location.ts';
+import { type RedisAccess, RedisNode } from './store-redis-node.ts';
+
+/** How the servers are reached, besides their URL. */
+export type RedisSettings = Pick<RedisAccess, 'ca' | 'certificate' | 'sentinelAuth'>;
 
 /**
  * Makes or changes a user of the server, with the rights of the service's own user, and has the server write it down.
  * Whether it may is up to the server; where it may not, nothing is changed. Throws `state_unavailable`.
  */
 export async function makeRedisUser(of: {
+  /** Of one server. */
   readonly url: string;
+  readonly access: RedisSettings;
   readonly user: string;
   readonly rules: readonly string[];
 }): Promise<{ readonly isMade: boolean; readonly notes: readonly string[] }> {
-  const connection = new Redis(parseRedisUrl(of.url));
-  connection.on('error', () => undefined); // ioredis prints it otherwise
+  const read = readRedisUrl(of.url);
+  if ('problems' in read)
+    throw new AlterError('config_invalid', { detail: `ALTER_STORE_URL ${read.problems.join('; ')}.` });
+  const node = new RedisNode({ ...of.access, location: read.location, durability: 'server' }, read.location.servers);
   try {
-    await connection.connect();
+    await node.connect();
+    const connection = node.commands;
     const refused = await refusalOf(() => connection.call('ACL', ['SETUSER', of.user, ...of.rules]));
     if (refused !== null)
       return { isMade: false, notes: [`Run the rule at the server: the service's own user may not (${refused}).`] };
@@ -30,7 +37,7 @@ export async function makeRedisUser(of: {
   } catch (cause) {
     throw new AlterError('state_unavailable', { detail: 'The store could not be reached.', cause });
   } finally {
-    await disconnect(connection);
+    await node.close();
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
-import { Redis, type RedisOptions } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { AlterError } from '../core/errors.ts';
+import { readRedisUrl } from '../core/store-location.ts';
 import {
   type AuditEntry,
   type AuditQuery,
@@ -20,8 +20,9 @@ import {
   type Watch,
   type Watcher,
 } from './store.ts';
-import { disconnect, parsePosition, RedisFeed } from './store-redis-feed.ts';
+import { parsePosition, RedisFeed } from './store-redis-feed.ts';
 import { parseMember, SpaceKeys, toMember } from './store-redis-keys.ts';
+import { formatAddress, type RedisAccess, type RedisNode } from './store-redis-node.ts';
 import {
   appendScript,
   commitScript,
@@ -30,11 +31,7 @@ import {
   openFeedScript,
   type Script,
 } from './store-redis-scripts.ts';
-
-/** How long an answer may take. A server that stays silent for that long loses its connection, and what waits fails. */
-const answerWithinMs = 2_000;
-const connectWithinMs = 5_000;
-const longestPauseMs = 1_000;
+import { openRedisServers, type RedisServers } from './store-redis-servers.ts';
 
 /** A server that hangs must not pile up requests: beyond this they are refused at once. */
 const maxUnanswered = 10_000;
@@ -43,80 +40,45 @@ const maxUnanswered = 10_000;
 const feedEntries = 10_000;
 
 export interface RedisStoreOptions {
-  /** `redis://` or `rediss://`, with user, password and number of the database where they are needed. */
+  /** `redis://`, `redis+sentinel://` or `redis+cluster://`, or the same with `rediss`. */
   readonly url: string;
   /** What every key begins with: letters, digits, `.`, `_` and `-`. */
   readonly prefix?: string;
+  readonly ca?: RedisAccess['ca'];
+  readonly certificate?: RedisAccess['certificate'];
+  readonly sentinelAuth?: RedisAccess['sentinelAuth'];
+  readonly durability?: RedisAccess['durability'];
 }
 
 /** Throws `config_invalid` for a URL that can't be used, and {@link StoreUnavailable} where the server can't be reached. */
-export async function openRedisStore({ url, prefix = 'alter' }: RedisStoreOptions): Promise<Store> {
-  const options = parseRedisUrl(url);
+export async function openRedisStore({ url, prefix = 'alter', ...access }: RedisStoreOptions): Promise<RedisStore> {
+  const read = readRedisUrl(url);
+  if ('problems' in read) throw invalid(`The URL of the Redis store ${read.problems.join('; it ')}.`);
   // A brace in front of the one around the space would become the hash tag.
   if (!/^[\w.-]+$/.test(prefix)) throw invalid('The prefix of the keys may hold letters, digits, ., _ and - only.');
-  const connection = new Redis(options);
-  let reason = '';
-  connection.on('error', (error) => {
-    reason = error.message;
-  });
-  const address = `${options.host}:${options.port}`;
+  const { location } = read;
+  const address = location.servers.map(formatAddress).join(', ');
   try {
-    await connection.connect();
-    requireVersion(await connection.info('server'));
+    const servers = await openRedisServers({ durability: 'server', ...access, location });
+    try {
+      for (const { node } of servers.primaries(prefix)) requireVersion(await askVersion(node));
+      return new RedisStore(servers, prefix);
+    } catch (error) {
+      await servers.close();
+      throw error;
+    }
   } catch (error) {
-    await disconnect(connection);
     // The reason only: an error of ioredis carries the arguments of its command, so also a password.
-    throw new StoreUnavailable(`cannot open the Redis store at ${address}: ${reason || messageOf(error)}`);
+    throw new StoreUnavailable(`cannot open the Redis store at ${address}: ${messageOf(error)}`);
   }
-  return new RedisStore({ connection, options, address, prefix });
 }
 
-/** The type of ioredis allows a `replyMapping` that is undefined, and its constructor doesn't. */
-type ConnectionOptions = Omit<RedisOptions, 'replyMapping'> & { readonly host: string; readonly port: number };
-
-/** Throws `config_invalid`. */
-export function parseRedisUrl(text: string): ConnectionOptions {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw invalid('The URL of the Redis store cannot be read: it looks like redis://user:password@host:6379/0.');
-  }
-  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
-    throw invalid(`A Redis store is reached with redis:// or rediss://, not ${url.protocol}//.`);
-  }
-  const db = /^\/?(\d{0,5})$/.exec(url.pathname)?.[1];
-  if (url.hostname === '' || db === undefined || url.search !== '' || url.hash !== '') {
-    throw invalid('The URL of the Redis store has a host, and after it at most a port and the number of a database.');
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  return {
-    host,
-    port: url.port === '' ? 6379 : Number(url.port),
-    db: Number(db),
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ...(url.protocol === 'rediss:'
-      ? { tls: { servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true } }
-      : {}),
-    lazyConnect: true,
-    // ioredis loses RESP3 pushes and nothing here needs RESP3.
-    protocol: 2,
-    disableClientInfo: true,
-    connectTimeout: connectWithinMs,
-    // How long a server that hangs can hold up the closing of a connection.
-    disconnectTimeout: 200,
-    commandTimeout: answerWithinMs,
-    // Without it a command that timed out stays queued as long as a server that hangs keeps the socket open.
-    socketTimeout: answerWithinMs,
-    // Fail fast, and never send a commit twice: nobody knows what became of the first one.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 10), longestPauseMs) * (0.5 + Math.random() / 2),
-    // After a failover the old primary still answers, as a replica: the name may lead to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  };
+/** Empty where the ACL user may not ask. */
+function askVersion({ commands }: RedisNode): Promise<string> {
+  return commands.info('server').catch((error: unknown) => {
+    if (messageOf(error).startsWith('NOPERM')) return '';
+    throw error;
+  });
 }
 
 function requireVersion(info: string): void {
@@ -124,46 +86,31 @@ function requireVersion(info: string): void {
   if (version !== undefined && Number(version) < 7) throw new Error(`it is Redis ${version}, and 7.0 is needed`);
 }
 
-interface RedisStoreParts {
-  readonly connection: Redis;
-  readonly options: ConnectionOptions;
-  readonly address: string;
-  readonly prefix: string;
-}
-
-class RedisStore implements Store {
-  readonly #connection: Redis;
-  readonly #address: string;
+export class RedisStore implements Store {
+  readonly servers: RedisServers;
   readonly #prefix: string;
   readonly #feed: RedisFeed;
   readonly #unanswered = new Set<Promise<unknown>>();
   #closing: Promise<void> | null = null;
 
-  constructor({ connection, options, address, prefix }: RedisStoreParts) {
-    this.#connection = connection;
-    this.#address = address;
+  constructor(servers: RedisServers, prefix: string) {
+    this.servers = servers;
     this.#prefix = prefix;
-    const following = new Redis(options);
-    // Without a listener ioredis prints every failed attempt; that contact is missing says it all.
-    following.on('error', () => undefined);
     this.#feed = new RedisFeed({
-      connection: following,
-      openFeed: async (keys) => parsePosition(texts(await this.#run(openFeedScript, [keys.head], [newEpoch()]))),
-      unblock: async (clientId) => {
-        await connection.client('UNBLOCK', clientId);
-      },
+      servers,
+      openFeed: async (keys) => parsePosition(texts(await this.#read(openFeedScript, [keys.head], [newEpoch()]))),
     });
   }
 
   async get(space: string, keys: readonly RecordKey[]): Promise<(StoredRecord | null)[]> {
     if (keys.length === 0) return [];
     const spaceKeys = this.#keys(space);
-    return this.#ask(async () => {
+    return this.#ask(spaceKeys.head, async ({ commands }) => {
       if (keys.length === 1) {
         const [key] = keys;
-        return [toRecord(key!, await this.#connection.hmgetBuffer(spaceKeys.record(key!), 'r', 'b'))];
+        return [toRecord(key!, await commands.hmgetBuffer(spaceKeys.record(key!), 'r', 'b'))];
       }
-      const pipeline = this.#connection.pipeline();
+      const pipeline = commands.pipeline();
       for (const key of keys) pipeline.hmgetBuffer(spaceKeys.record(key), 'r', 'b');
       const answers = (await pipeline.exec()) ?? [];
       return keys.map((key, index) => {
@@ -176,7 +123,8 @@ class RedisStore implements Store {
 
   async findByName(space: string, names: readonly string[]): Promise<(RecordKey | null)[]> {
     if (names.length === 0) return [];
-    const members = await this.#ask(() => this.#connection.hmgetBuffer(this.#keys(space).names, ...names));
+    const key = this.#keys(space).names;
+    const members = await this.#ask(key, ({ commands }) => commands.hmgetBuffer(key, ...names));
     return members.map((member) => (member === null ? null : parseMember(member)));
   }
 
@@ -186,7 +134,7 @@ class RedisStore implements Store {
     const highest = `(${lowest.slice(1, -1)};`;
     const descending = order === 'descending';
     const beyond = after === undefined ? null : `(${toMember({ type, id: after })}`;
-    const [total, ...fields] = (await this.#run(
+    const [total, ...fields] = (await this.#read(
       listScript,
       [tag === undefined ? keys.index : keys.tag(tag)],
       [
@@ -211,20 +159,20 @@ class RedisStore implements Store {
   async findByTags(space: string, tags: readonly string[], limit: number): Promise<RecordKey[]> {
     if (tags.length === 0 || limit <= 0) return [];
     const keys = this.#keys(space);
-    const members = (await this.#run(findByTagsScript, [keys.index], [keys.base, limit, ...tags])) as Buffer[];
+    const members = (await this.#read(findByTagsScript, [keys.index], [keys.base, limit, ...tags])) as Buffer[];
     return members.map(parseMember);
   }
 
   async commit(space: string, changes: readonly Change[]): Promise<void> {
     if (changes.length === 0) return;
     const keys = this.#keys(space);
-    const values: (string | number | Buffer)[] = [keys.base, newEpoch(), feedEntries];
+    const values: ScriptValue[] = [keys.base, newEpoch(), feedEntries];
     for (const change of changes) {
       values.push(change.kind, toMember(change), change.expectedRevision);
       if (change.kind === 'delete') continue;
       values.push(toBuffer(change.body), change.tags.length, ...change.tags, change.names.length, ...change.names);
     }
-    const [outcome, index, name] = (await this.#run(
+    const [outcome, index, name] = (await this.#write(
       commitScript,
       [keys.head, keys.feed, keys.index, keys.names],
       values,
@@ -238,13 +186,13 @@ class RedisStore implements Store {
   async append(space: string, entries: readonly AuditEntry[], takes: readonly RateTake[]): Promise<RateVerdict[]> {
     if (entries.length === 0 && takes.length === 0) return [];
     const keys = this.#keys(space);
-    const values: (string | number | Buffer)[] = [keys.base, entries.length];
+    const values: ScriptValue[] = [keys.base, entries.length];
     for (const { writer, sequence, hash, body } of entries) {
       values.push(writer, sequence, toBuffer(hash), toBuffer(body));
     }
     for (const { bucket, requests, perSeconds, withPrevious } of takes)
       values.push(bucket, requests, perSeconds, withPrevious === true ? 1 : 0);
-    const waits = (await this.#run(appendScript, [keys.audit], values)) as number[];
+    const waits = (await this.#write(appendScript, [keys.audit], values)) as number[];
     return waits.map((seconds) => ({ allowed: seconds === 0, retryAfterSeconds: seconds }));
   }
 
@@ -257,21 +205,30 @@ class RedisStore implements Store {
     if (limit <= 0) return [];
     const { audit } = this.#keys(space);
     const from = after === undefined ? null : `${including ? '' : '('}${after}`;
-    const entries = await this.#ask(() =>
+    const entries = await this.#ask(audit, ({ commands }) =>
       order === 'descending'
-        ? this.#connection.xrevrangeBuffer(audit, from ?? '+', '-', 'COUNT', limit)
-        : this.#connection.xrangeBuffer(audit, from ?? '-', '+', 'COUNT', limit),
+        ? commands.xrevrangeBuffer(audit, from ?? '+', '-', 'COUNT', limit)
+        : commands.xrangeBuffer(audit, from ?? '-', '+', 'COUNT', limit),
     );
     return entries.map(([id, fields]) => toAuditEntry(id, fields));
   }
 
   async watch(space: string, watcher: Watcher): Promise<Watch> {
-    return this.#ask(() => this.#feed.watch(this.#keys(space), watcher));
+    this.#refuseIfClosed();
+    try {
+      return await this.#feed.watch(this.#keys(space), watcher);
+    } catch (error) {
+      throw this.#asUnavailable(error);
+    }
   }
 
   /** Writes, so that a replica, a full server and one that can't persist are found out. */
   async ping(): Promise<void> {
-    await this.#ask(() => this.#connection.set(`${this.#prefix}:ping`, '1', 'PX', 60_000));
+    await Promise.all(
+      this.servers
+        .primaries(this.#prefix)
+        .map(({ key }) => this.#ask(key, ({ commands }) => commands.set(key, '1', 'PX', 60_000))),
+    );
   }
 
   close(): Promise<void> {
@@ -281,44 +238,65 @@ class RedisStore implements Store {
 
   async #close(): Promise<void> {
     await Promise.allSettled(this.#unanswered);
-    await Promise.all([this.#feed.close(), disconnect(this.#connection)]);
+    await Promise.all([this.#feed.close(), this.servers.close()]);
   }
 
   #keys(space: string): SpaceKeys {
     return new SpaceKeys(this.#prefix, space);
   }
 
-  async #run(script: Script, keys: readonly string[], values: readonly (string | number | Buffer)[]): Promise<unknown> {
-    const connection = this.#connection;
-    return this.#ask(async () => {
-      try {
-        return await connection.callBuffer('EVALSHA', [script.sha1, keys.length, ...keys, ...values]);
-      } catch (error) {
-        // A server that never saw the script, or was restarted. It did nothing yet.
-        if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-        return connection.callBuffer('EVAL', [script.lua, keys.length, ...keys, ...values]);
-      }
-    });
+  #read(script: Script, keys: readonly [string, ...string[]], values: readonly ScriptValue[]): Promise<unknown> {
+    return this.#ask(keys[0], ({ commands }) => run(commands, script, keys, values));
   }
 
-  async #ask<T>(question: () => Promise<T>): Promise<T> {
-    if (this.#closing !== null) throw this.#unavailable('it is closed');
+  /** Resolves when what was written is as durable as it has to be. */
+  #write(script: Script, keys: readonly [string, ...string[]], values: readonly ScriptValue[]): Promise<unknown> {
+    return this.#ask(keys[0], (node) => node.write((connection) => run(connection, script, keys, values)));
+  }
+
+  async #ask<T>(key: string, question: (node: RedisNode) => Promise<T>): Promise<T> {
+    this.#refuseIfClosed();
     if (this.#unanswered.size >= maxUnanswered) {
       throw this.#unavailable(`${maxUnanswered} requests are waiting for it`);
     }
-    const answer = question();
+    const answer = this.servers.ask(key, question);
     this.#unanswered.add(answer);
     try {
       return await answer;
     } catch (error) {
-      throw error instanceof StoreUnavailable ? error : this.#unavailable(describe(error));
+      throw this.#asUnavailable(error);
     } finally {
       this.#unanswered.delete(answer);
     }
   }
 
+  #refuseIfClosed(): void {
+    if (this.#closing !== null) throw this.#unavailable('it is closed');
+  }
+
+  #asUnavailable(error: unknown): StoreUnavailable {
+    return error instanceof StoreUnavailable ? error : this.#unavailable(describe(error));
+  }
+
   #unavailable(reason: string): StoreUnavailable {
-    return new StoreUnavailable(`the Redis store at ${this.#address} is unavailable: ${reason}`);
+    return new StoreUnavailable(`the Redis store at ${this.servers.address} is unavailable: ${reason}`);
+  }
+}
+
+type ScriptValue = string | number | Buffer;
+
+async function run(
+  connection: Redis,
+  script: Script,
+  keys: readonly string[],
+  values: readonly ScriptValue[],
+): Promise<unknown> {
+  try {
+    return await connection.callBuffer('EVALSHA', [script.sha1, keys.length, ...keys, ...values]);
+  } catch (error) {
+    // A server that never saw the script, or was restarted. It did nothing yet.
+    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+    return connection.callBuffer('EVAL', [script.lua, keys.length, ...keys, ...values]);
   }
 }
 

@@ -164,5 +164,10 @@ export class NameTaken extends Error {
 
 /** The store can't be reached, is closed, or refused the command. Nothing is known about what it did. */
 export class StoreUnavailable extends Error {
-  override readonly name = 'StoreUnavailable';
+  override readonly name: string = 'StoreUnavailable';
+}
+
+/** The write was done where it was asked for, and not confirmed by as many replicas as have to have it. It may be lost. */
+export class NotDurable extends StoreUnavailable {
+  override readonly name = 'NotDurable';
 }

@@ -58,6 +58,11 @@ describe('a configuration', () => {
   it('is whole without any setting', () => {
     expect({ ...parseConfig({}) }).toEqual({
       store: { kind: 'sqlite', path: './.alter/alter.db' },
+      storeCa: null,
+      storeCert: null,
+      storeKey: null,
+      storeSentinelAuth: null,
+      storeDurability: 'server',
       rootKey: null,
       appKey: null,
       caCert: null,
@@ -212,7 +217,7 @@ describe('a configuration', () => {
       'redis://h/x',
       'redis://h/1?a=b',
       'redis://h:99999',
-      'redis+sentinel://h/x',
+      'redis+sentinel://h',
     ].map((text): [string, string] => ['ALTER_STORE_URL', text]),
     ...[
       '',
@@ -276,6 +281,10 @@ describe('a configuration', () => {
       ['ALTER_PROXY_PROTOCOL_FROM', text],
       ['ALTER_FORWARDED_FOR_FROM', text],
     ]),
+    ...['', 'wait', 'wait:0:500', 'wait:1:9', 'wait:1:5001', 'wait:1', 'Server'].map((text): [string, string] => [
+      'ALTER_STORE_DURABILITY',
+      text,
+    ]),
     ...['', 'on', 'none', 'STRICT'].map((text): [string, string] => ['ALTER_AUDIT', text]),
     ...['', '\0'].map((text): [string, string] => ['ALTER_AUDIT_FILE', text]),
     ...['', 'verbose', '30'].map((text): [string, string] => ['ALTER_LOG_LEVEL', text]),
@@ -287,10 +296,41 @@ describe('a configuration', () => {
     expect(Object.keys(problemsOf({ [name]: text }))).toEqual([name]);
   });
 
+  it('refuses what is said about a Redis store where there is none of that kind', () => {
+    const root = { ALTER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64') };
+    const pair = { ALTER_STORE_CERT: authority, ALTER_STORE_KEY: authorityKey };
+    expect(Object.keys(problemsOf({ ALTER_STORE_DURABILITY: 'wait:1:500', ALTER_STORE_CA: authority }))).toEqual([
+      'ALTER_STORE_CA',
+      'ALTER_STORE_DURABILITY',
+    ]);
+    expect(
+      Object.keys(problemsOf({ ...root, ...pair, ALTER_STORE_URL: 'redis://h', ALTER_STORE_SENTINEL_AUTH: 'p' })),
+    ).toEqual(['ALTER_STORE_CERT', 'ALTER_STORE_KEY', 'ALTER_STORE_SENTINEL_AUTH']);
+    expect(
+      problemsOf({ ...root, ALTER_STORE_URL: 'redis+cluster://u:canary/x@a:1,b:0/3?x' }).ALTER_STORE_URL,
+    ).not.toContain('canary');
+    const config = parseConfig({
+      ...root,
+      ...pair,
+      ALTER_STORE_URL: 'rediss+sentinel://u:p@[::1]:26379,b/main/2',
+      ALTER_STORE_CA: authority,
+      ALTER_STORE_SENTINEL_AUTH: 'p:q',
+      ALTER_STORE_DURABILITY: 'wait:2:250',
+    });
+    expect([config.storeSentinelAuth, config.storeDurability]).toEqual([
+      { username: 'p', password: 'q' },
+      { replicas: 2, ms: 250 },
+    ]);
+  });
+
   it('names every problem at once', () => {
     const paths = ['ALTER_AUDIT_FILE', 'ALTER_STATE_MARKS_FILE', 'ALTER_TRUST_BUNDLE_FILE']; // any text but one is a path
     const notPaths = Object.fromEntries(paths.map((name) => [name, '\0']));
-    const values = Object.fromEntries(settingNames.filter((name) => !paths.includes(name)).map((name) => [name, '?']));
+    const values = Object.fromEntries(
+      settingNames
+        .filter((name) => !paths.includes(name))
+        .map((name) => [name, name === 'ALTER_STORE_SENTINEL_AUTH' ? '?:' : '?']),
+    );
     expect(Object.keys(problemsOf({ ...values, ...notPaths, ALTER_NOPE: 'x' })).sort()).toEqual(
       [...settingNames, 'ALTER_NOPE'].sort(),
     );

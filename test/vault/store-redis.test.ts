@@ -230,8 +230,9 @@ describe('the Redis store', () => {
     'redis://',
     'redis://host/notanumber',
     'redis://host?family=6',
-    'redis+sentinel://a:1,b:2/NAME/0',
-    'redis+cluster://a:1',
+    'redis://a:1,b:2',
+    'redis+sentinel://a:1,b:2',
+    'redis+cluster://a:1/1',
     'http://host',
   ])('refuses %s as its URL', async (url) => {
     await expect(openRedisStore({ url })).rejects.toMatchObject({ code: 'config_invalid' });

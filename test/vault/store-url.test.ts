@@ -31,8 +31,11 @@ describe('the URL of the store', () => {
     'sqlite://',
     'sqlite://host/path',
     'postgres://user:canary@host',
-    'redis+sentinel://:canary@a:1,b:2/NAME/0',
-    'redis+cluster://a:1,b:2',
+    'redis+sentinel://:canary@a:1,b:2',
+    'redis+cluster://:canary@a:1,b:canary',
+    'redis+anything://:canary@a:1',
+    'redis://user:canary/more@host',
+    'redis://user:100%canary@host',
     'redis://:canary@host:notaport',
   ])('refuses %j without telling what is in it', async (url) => {
     const error: unknown = await openStore(url).catch((reason: unknown) => reason);

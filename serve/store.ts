@@ -1,0 +1,24 @@
+import type { Config } from '../core/config.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Store } from '../vault/store.ts';
+import type { RedisSettings } from '../vault/store-redis-users.ts';
+import { openStore } from '../vault/store-url.ts';
+
+/** Opens the store of the configuration. With a log it says what the settings of a Redis server mean for what is kept. */
+export function openStoreOf(config: Config, log: Log | null): Promise<Store> {
+  if (config.store.kind === 'sqlite') return openStore(`sqlite:${config.store.path}`);
+  return openStore(config.store.url, {
+    ...redisSettings(config),
+    durability: config.storeDurability,
+    ...(log === null ? {} : { onNote: ({ isRisk, text }) => (isRisk ? log.warn(text) : log.info(text)) }),
+  });
+}
+
+/** How Redis servers are reached, besides their URL. */
+export function redisSettings({ storeCa, storeCert, storeKey, storeSentinelAuth }: Config): RedisSettings {
+  return {
+    ...(storeCa === null ? {} : { ca: storeCa }),
+    ...(storeCert === null || storeKey === null ? {} : { certificate: { cert: storeCert, key: storeKey } }),
+    ...(storeSentinelAuth === null ? {} : { sentinelAuth: storeSentinelAuth }),
+  };
+}

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { NotDurable } from '../../vault/store.ts';
+import { openRedisStore } from '../../vault/store-redis.ts';
+import { openStore } from '../../vault/store-url.ts';
+import { holdTheContract } from '../contract/redis.ts';
+import { eventually } from '../support/in-parallel.ts';
+import { makeRedisTls } from '../support/redis.ts';
+import { type RedisWithSentinels, startSentinels } from '../support/redis-sentinel.ts';
+
+holdTheContract('Redis with Sentinel and a replica', async () => {
+  const { url, servers, stop } = await startSentinels();
+  return { url, servers: [servers[0]], stop };
+});
+
+const put = (id: string) =>
+  ({ kind: 'put', type: 'thing', id, expectedRevision: 0, body: Buffer.from(id), tags: [], names: [] }) as const;
+
+describe('a Redis store with Sentinel', () => {
+  it('follows a promoted replica over TLS, losing no change to a watcher', async () => {
+    const tls = await makeRedisTls();
+    const redis = await startSentinels({ tls });
+    const store = await openRedisStore({ url: redis.url, ca: tls.caPem, durability: { replicas: 1, ms: 1_000 } });
+    const changes: string[] = [];
+    let resets = 0;
+    await store.watch('s', {
+      onChange: ({ id }) => changes.push(id),
+      onReset: () => resets++,
+      onContact: () => undefined,
+    });
+    await store.commit('s', [put('before')]);
+    await redis.failOver();
+    const begunAt = performance.now();
+    await eventually(() =>
+      store.commit('s', [put('after')]).then(
+        () => true,
+        // The replica has to find its new primary.
+        (error: unknown) => error instanceof NotDurable,
+      ),
+    );
+    expect(performance.now() - begunAt).toBeLessThan(5_000);
+    await eventually(() => changes.includes('after'));
+    expect([changes, resets]).toEqual([['before', 'after'], 0]);
+    await store.close();
+    await redis.stop();
+  }, 40_000);
+});
+
+describe('a Redis store that waits for a replica', () => {
+  let redis: RedisWithSentinels;
+  beforeAll(async () => {
+    redis = await startSentinels();
+  }, 30_000);
+  afterAll(() => redis.stop());
+
+  it('refuses as not durable what no replica confirms, and says that it may be there', async () => {
+    const notes: { isRisk: boolean; text: string }[] = [];
+    const store = await openStore(redis.url, {
+      durability: { replicas: 1, ms: 200 },
+      onNote: (note) => notes.push(note),
+    });
+    expect(notes.map(({ text }) => text).join('\n')).toMatch(/when 1 replica confirmed it within 200 ms/);
+    await store.commit('s', [put('a')]);
+    const replica = redis.servers[1];
+    replica.pause();
+    await expect(store.commit('s', [put('b')])).rejects.toThrow(/was done, but is not known to be durable: 0 of 1/);
+    const entry = { writer: 'w', sequence: 1, hash: Buffer.alloc(32), body: Buffer.from('e') };
+    await expect(store.append('s', [entry], [])).rejects.toThrow(NotDurable);
+    // Reading does not wait for it.
+    const begunAt = performance.now();
+    const waiting = store.commit('s', [put('c')]).catch(() => undefined);
+    expect((await store.get('s', [{ type: 'thing', id: 'b' }]))[0]?.revision).toBe(1);
+    expect(performance.now() - begunAt).toBeLessThan(150);
+    await waiting;
+    replica.resume();
+    await eventually(() =>
+      store.commit('s', [put(`d-${Math.random()}`)]).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await store.close();
+  });
+
+  it('asks many writes that come together with few WAITs', async () => {
+    const store = await openRedisStore({ url: redis.url, durability: { replicas: 1, ms: 1_000 } });
+    const primary = await redis.primary();
+    await Promise.all(Array.from({ length: 200 }, (_, index) => store.commit('s', [put(`n-${index}`)])));
+    const calls = Number(/cmdstat_wait:calls=(\d+)/.exec(await primary.cli('INFO', 'commandstats'))?.[1]);
+    expect(calls).toBeGreaterThan(0);
+    expect(calls).toBeLessThan(20);
+    await store.close();
+  });
+
+  it('gives up in bounded time, and says why, where no Sentinel answers or none knows the name', async () => {
+    const begunAt = performance.now();
+    const unknown = openRedisStore({ url: redis.url.replace('/store/', '/other/') });
+    const gone = openRedisStore({ url: 'redis+sentinel://127.0.0.1:1,127.0.0.1:2/store' });
+    await expect(unknown).rejects.toThrow(/the Sentinels know no store of the name other/);
+    await expect(gone).rejects.toThrow(
+      /cannot open the Redis store at 127\.0\.0\.1:1, 127\.0\.0\.1:2: no Sentinel answers/,
+    );
+    expect(performance.now() - begunAt).toBeLessThan(8_000);
+  });
+});
