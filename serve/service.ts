@@ -60,7 +60,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const opened = await openStoreOf(config, log);
+    // The server's settings are the operator's business: a sidecar may not even ask for them.
+    const opened = await openStoreOf(config, config.appKey === null ? log : null);
     const count = role === 'admin' ? 1 : countWorkers(config);
     // A file has one owner: the workers use the store through this process.
     const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
