@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { type AddressRange, findAddressRange } from './address.ts';
 import { type AppKey, findAppKey } from './app-key.ts';
 import { AlterError, type Problem } from './errors.ts';
+import { findKmsLocation, type KmsLocation, kmsUrlForms } from './kms-location.ts';
 import { isKubernetesName, isNoProxyEntry } from './kubernetes-name.ts';
 import { parseHost } from './origin.ts';
 import { findStoreDurability, readRedisUrl, redisUrlForms, type StoreDurability } from './store-location.ts';
@@ -91,6 +92,84 @@ const general = {
     parse: parseRootKey,
     doc: '32 random bytes in base64 (`openssl rand -base64 32`) that wrap the key of every app. Made on the first start of an embedded store; with Redis it must be given.',
     secret: true,
+  }),
+  rootKeyPrevious: setting({
+    name: 'ALTER_ROOT_KEY_PREVIOUS',
+    default: null,
+    parse: parseRootKey,
+    doc: 'While a root key is being replaced: another one that still opens what it wrapped, and wraps nothing. Until `alter root-key status` counts nothing under it.',
+    secret: true,
+  }),
+  kms: setting({
+    name: 'ALTER_KMS_URL',
+    default: 'local:',
+    parse: parseKmsUrl,
+    doc: 'What wraps the key of every app: `local:` (ALTER_ROOT_KEY), `awskms://REGION/KEY-ID` or `awskms://REGION/alias/NAME` (AWS KMS; `?endpoint=https://…` for another address), or `vault+https://HOST:8200/transit/NAME` (the transit engine of HashiCorp Vault or OpenBao). With a service, there is no root key.',
+  }),
+  kmsPrevious: setting({
+    name: 'ALTER_KMS_URL_PREVIOUS',
+    default: null,
+    parse: parseKmsUrl,
+    doc: 'As `ALTER_ROOT_KEY_PREVIOUS`, where the keys of before were wrapped by a service.',
+  }),
+  kmsCa: setting({
+    name: 'ALTER_KMS_CA',
+    default: null,
+    parse: parseCertificates,
+    doc: "PEM certificates of the authorities that the certificate of the KMS may come from, instead of the system's.",
+  }),
+  kmsAwsAccessKeyId: setting({
+    name: 'ALTER_KMS_AWS_ACCESS_KEY_ID',
+    default: null,
+    parse: word(/^\w{16,128}$/, 'an access key id, such as AKIAIOSFODNN7EXAMPLE'),
+    doc: 'For AWS KMS, together with `ALTER_KMS_AWS_SECRET_ACCESS_KEY`; or a role, below.',
+  }),
+  kmsAwsSecretAccessKey: setting({
+    name: 'ALTER_KMS_AWS_SECRET_ACCESS_KEY',
+    default: null,
+    parse: word(/^[\w+/=]{30,128}$/, 'a secret access key, of 40 characters'),
+    doc: 'The secret of `ALTER_KMS_AWS_ACCESS_KEY_ID`.',
+    secret: true,
+  }),
+  kmsAwsSessionToken: setting({
+    name: 'ALTER_KMS_AWS_SESSION_TOKEN',
+    default: null,
+    parse: word(/^[\w+/=-]{16,4096}$/, 'a session token'),
+    doc: 'Beside them, where they are temporary.',
+    secret: true,
+  }),
+  kmsAwsRoleArn: setting({
+    name: 'ALTER_KMS_AWS_ROLE_ARN',
+    default: null,
+    parse: word(
+      /^arn:[\w-]+:iam::\d{12}:role\/[\w+=,.@/-]+$/,
+      'the ARN of a role, such as arn:aws:iam::123456789012:role/alter',
+    ),
+    doc: 'For AWS KMS: a role that is taken with the token in `ALTER_KMS_AWS_WEB_IDENTITY_TOKEN_FILE`, as EKS mounts it.',
+  }),
+  kmsAwsTokenFile: setting({
+    name: 'ALTER_KMS_AWS_WEB_IDENTITY_TOKEN_FILE',
+    default: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token',
+    parse: parsePath,
+    doc: 'The path of that token, read when it is needed.',
+  }),
+  kmsTokenFile: setting({
+    name: 'ALTER_KMS_TOKEN_FILE',
+    default: null,
+    parse: parsePath,
+    doc: 'For Vault or OpenBao: the path of a file that holds a token, read when it is needed, so that an agent may renew it. Or a role, below.',
+  }),
+  kmsKubernetesRole: setting({
+    name: 'ALTER_KMS_KUBERNETES_ROLE',
+    default: null,
+    parse: word(/^[\w.-]{1,128}$/, 'the name of a role'),
+    doc: 'For Vault or OpenBao: the role of the auth method `kubernetes` that is taken with the token in `ALTER_KMS_KUBERNETES_TOKEN_FILE`.',
+  }),
+  kmsKubernetesTokenFile: setting({
+    name: 'ALTER_KMS_KUBERNETES_TOKEN_FILE',
+    default: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+    parse: parsePath,
+    doc: 'The path of that token, read when it is needed.',
   }),
   appKey: setting({
     name: 'ALTER_APP_KEY',
@@ -538,9 +617,10 @@ function parseTable<Table extends Readonly<Record<string, Setting<unknown>>>>(
 function* checkTogether(config: Config): Iterable<Problem> {
   const { store, rootKey, appKey, caCert, caKey } = config;
   if (appKey !== null) yield* checkOneApp(config);
-  else if (store?.kind === 'redis' && rootKey === null)
+  else if (store?.kind === 'redis' && rootKey === null && config.kms?.kind === 'local')
     yield { field: 'ALTER_ROOT_KEY', message: 'must be given with a Redis store' };
   yield* checkStore(config);
+  yield* checkKms(config);
   if (caCert !== null && caKey === null)
     yield { field: 'ALTER_CA_KEY', message: 'must be given together with ALTER_CA_CERT' };
   if (caKey !== null && caCert === null)
@@ -579,6 +659,42 @@ function* checkTogether(config: Config): Iterable<Problem> {
     if (other === undefined) taken.set(text, general[key].name);
     else yield { field: general[key].name, message: `is the same address as ${other}` };
   }
+}
+
+function* checkKms(config: Config): Iterable<Problem> {
+  const { kms, kmsPrevious, rootKey, rootKeyPrevious, appKey } = config;
+  if (kms !== null && kms.kind !== 'local') {
+    if (rootKey !== null)
+      yield {
+        field: 'ALTER_ROOT_KEY',
+        message: 'is given together with ALTER_KMS_URL, which takes its place: give it as ALTER_ROOT_KEY_PREVIOUS',
+      };
+    if (appKey !== null)
+      yield { field: 'ALTER_KMS_URL', message: 'is given together with ALTER_APP_KEY, which needs no KMS' };
+  }
+  if (rootKey !== null && rootKeyPrevious?.equals(rootKey))
+    yield { field: 'ALTER_ROOT_KEY_PREVIOUS', message: 'is the same key as ALTER_ROOT_KEY' };
+  if (kmsPrevious?.kind === 'local')
+    yield { field: 'ALTER_KMS_URL_PREVIOUS', message: 'names a service; a root key goes into ALTER_ROOT_KEY_PREVIOUS' };
+  const kinds = [kms?.kind, kmsPrevious?.kind];
+  if (kinds.includes('aws')) {
+    const { kmsAwsAccessKeyId: id, kmsAwsSecretAccessKey: secret, kmsAwsRoleArn: role } = config;
+    if ((id === null) !== (secret === null))
+      yield {
+        field: id === null ? 'ALTER_KMS_AWS_ACCESS_KEY_ID' : 'ALTER_KMS_AWS_SECRET_ACCESS_KEY',
+        message: 'is missing: the two belong together',
+      };
+    else if ((id === null) === (role === null))
+      yield {
+        field: 'ALTER_KMS_URL',
+        message: 'names AWS KMS, which needs either ALTER_KMS_AWS_ACCESS_KEY_ID or ALTER_KMS_AWS_ROLE_ARN',
+      };
+  }
+  if (kinds.includes('transit') && (config.kmsTokenFile === null) === (config.kmsKubernetesRole === null))
+    yield {
+      field: 'ALTER_KMS_URL',
+      message: 'names a transit engine, which needs either ALTER_KMS_TOKEN_FILE or ALTER_KMS_KUBERNETES_ROLE',
+    };
 }
 
 /** What a process needs that opens one app. */
@@ -718,6 +834,15 @@ function parseRootKey(text: string): Parsed<Buffer> {
   const value = Buffer.from(text, 'base64');
   if (value.length === 32 && value.toString('base64') === text) return { value };
   return { problem: 'must be 32 bytes in base64 (44 characters): make one with `openssl rand -base64 32`' };
+}
+
+function parseKmsUrl(text: string): Parsed<KmsLocation> {
+  const value = findKmsLocation(text);
+  return value === null ? { problem: `must be ${kmsUrlForms}` } : { value };
+}
+
+function word(form: RegExp, wanted: string): (text: string) => Parsed<string> {
+  return (text) => (form.test(text) ? { value: text } : { problem: `must be ${wanted}` });
 }
 
 function parseAppKey(text: string): Parsed<AppKey> {

@@ -257,6 +257,13 @@ export const errorTable = {
     detail: 'The store has an older state than was seen of it before.',
     hint: 'Put the newest state back into the store, or accept this one with `alter state reanchor`: what was revoked since is then valid again.',
   },
+  kms_unavailable: {
+    status: 503,
+    proxyStatus: internal,
+    exit: 1,
+    detail: 'The service that wraps the keys of the apps could not be used.',
+    hint: 'Check ALTER_KMS_URL, its credentials, and that the service is up; apps that are in memory are served on.',
+  },
   audit_unavailable: {
     status: 503,
     proxyStatus: internal,

@@ -10,11 +10,11 @@ export function dataDirectory(config: Config): string {
 }
 
 /**
- * Null where the process opens one app only. Otherwise the root key: as configured, or, for the embedded store, the file `root.key` beside it, made on the first start. Throws
+ * Null where the process needs none: it opens one app only, or a service wraps the keys. Otherwise the root key: as configured, or, for the embedded store, the file `root.key` beside it, made on the first start. Throws
  * `config_invalid` where there is a database but no key to it: making a new one would look like data loss.
  */
 export function openRootKey(config: Config): Uint8Array | null {
-  if (config.appKey !== null) return null;
+  if (config.appKey !== null || config.kms.kind !== 'local') return null;
   if (config.rootKey !== null) return config.rootKey;
   const directory = dataDirectory(config);
   const path = join(directory, 'root.key');

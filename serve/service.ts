@@ -26,7 +26,7 @@ export type Role = 'all' | 'proxy' | 'admin';
 
 export interface ServiceOptions {
   readonly config: Config;
-  /** Null where the process opens one app only. */
+  /** Null where the process opens one app only, or a service wraps the keys. */
   readonly rootKey: Uint8Array | null;
   readonly role: Role;
   readonly log: Log;

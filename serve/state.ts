@@ -8,11 +8,11 @@ import type { Log } from '../telemetry/log.ts';
 import { AuditLog } from '../vault/audit-log.ts';
 import { isRolledBack } from '../vault/guarded-store.ts';
 import { systemSpace } from '../vault/keyring.ts';
-import { openLocalKms } from '../vault/kms-local.ts';
 import { openOneAppVault } from '../vault/one-app-vault.ts';
 import { StateMarks } from '../vault/state-marks.ts';
 import type { Store } from '../vault/store.ts';
 import { type DataPlaneVault, openVault, Vault } from '../vault/vault.ts';
+import { openKms } from './kms.ts';
 
 /** The opened state, as every process needs it: what is sealed, where decisions are recorded, and the authority. */
 export interface State {
@@ -31,7 +31,7 @@ const maxPendingRecords = 10_000;
 export async function openState(of: {
   readonly store: Store;
   readonly config: Config;
-  /** Null where the process opens one app only. */
+  /** Null where the process opens one app only, or a service wraps the keys. */
   readonly rootKey: Uint8Array | null;
   readonly log: Log;
   readonly clock: () => number;
@@ -85,8 +85,8 @@ async function openSealed({
     onError: (error) => log.error('The state marks could not be written.', { error }),
   });
   if (config.appKey !== null) return openOneAppVault({ store, appKey: config.appKey, clock, marks });
-  if (rootKey === null) throw new AlterError('config_invalid', { detail: 'There is no root key.' });
-  return openVault({ store, kms: openLocalKms({ rootKey }), clock, marks });
+  const { current, previous } = openKms({ config, rootKey, clock });
+  return openVault({ store, kms: current, previousKms: previous, clock, marks });
 }
 
 /** The CA as configured, or the one that the first start made and sealed into the store. */

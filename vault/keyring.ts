@@ -1,10 +1,11 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
-import type { Kms } from './kms.ts';
+import type { KmsKeys } from './kms.ts';
 import { Lru } from './lru.ts';
 import { encodeContext, encodeParts, openSealed, type SealContext, seal } from './seal.ts';
 import { type Delete, type Put, RevisionConflict, type Store } from './store.ts';
 import { asked } from './store-failure.ts';
+import { unwrapKey, wrapKey } from './wrapped-key.ts';
 
 /** Where everything lives that belongs to no app. No app can have this id: theirs are UUIDs. */
 export const systemSpace = 'system';
@@ -15,7 +16,8 @@ export interface SpaceKeyring {
   of(space: string): SpaceKeys | Promise<SpaceKeys>;
 }
 
-const keyType = 'app-key';
+/** The records of wrapped keys, in the system space; each has the id of the space that it opens. */
+export const wrappedKeyType = 'app-key';
 const appKeyBytes = 32;
 
 type Bound = Omit<SealContext, 'space'>;
@@ -71,11 +73,11 @@ export class SpaceKeys {
  */
 export class Keyring implements SpaceKeyring {
   readonly #store: Store;
-  readonly #kms: Kms;
+  readonly #kms: KmsKeys;
   readonly #known: Lru<SpaceKeys>;
   readonly #loading = new Map<string, Promise<SpaceKeys>>();
 
-  constructor(of: { readonly store: Store; readonly kms: Kms; readonly maxSpaces?: number }) {
+  constructor(of: { readonly store: Store; readonly kms: KmsKeys; readonly maxSpaces?: number }) {
     this.#store = of.store;
     this.#kms = of.kms;
     this.#known = new Lru(of.maxSpaces ?? 4_096);
@@ -88,9 +90,9 @@ export class Keyring implements SpaceKeyring {
 
   /** The change in the system space that destroys the key of a space: what was sealed there opens no more. Null where there is none. */
   async destroy(space: string): Promise<Delete | null> {
-    const [stored] = await asked(this.#store.get(systemSpace, [{ type: keyType, id: space }]));
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: wrappedKeyType, id: space }]));
     if (stored === null || stored === undefined) return null;
-    return { kind: 'delete', type: keyType, id: space, expectedRevision: stored.revision };
+    return { kind: 'delete', type: wrappedKeyType, id: space, expectedRevision: stored.revision };
   }
 
   /** Keeps in memory the keys of a space that is about to be made: what is written there first needs them. */
@@ -106,10 +108,13 @@ export class Keyring implements SpaceKeyring {
   /** A new key for a space, and the change in the system space that keeps it. */
   async issue(space: string): Promise<{ readonly keys: SpaceKeys; readonly change: Put }> {
     const appKey = randomBytes(appKeyBytes);
-    const body = await this.#kms.wrap(appKey, keyContext(space, 1));
+    const body = await wrapKey(this.#kms.current, appKey, wrappingContext(space, 1));
     const keys = new SpaceKeys(space, appKey);
     appKey.fill(0);
-    return { keys, change: { kind: 'put', type: keyType, id: space, expectedRevision: 0, body, tags: [], names: [] } };
+    return {
+      keys,
+      change: { kind: 'put', type: wrappedKeyType, id: space, expectedRevision: 0, body, tags: [], names: [] },
+    };
   }
 
   /**
@@ -161,14 +166,15 @@ export class Keyring implements SpaceKeyring {
 
   /** Null where there is no such space. */
   async #unwrap(space: string): Promise<Uint8Array | null> {
-    const [stored] = await asked(this.#store.get(systemSpace, [{ type: keyType, id: space }]));
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: wrappedKeyType, id: space }]));
     if (stored === null || stored === undefined) return null;
-    const appKey = await this.#kms.unwrap(stored.body, keyContext(space, stored.revision));
+    const appKey = await unwrapKey(this.#kms, stored.body, wrappingContext(space, stored.revision));
     if (appKey.length !== appKeyBytes) throw new AlterError('state_invalid');
     return appKey;
   }
 }
 
-function keyContext(space: string, revision: number): Buffer {
-  return encodeContext({ type: keyType, space: systemSpace, id: space, revision });
+/** What a wrapped key is bound to: which space it opens, and the revision of its record. */
+export function wrappingContext(space: string, revision: number): Buffer {
+  return encodeContext({ type: wrappedKeyType, space: systemSpace, id: space, revision });
 }

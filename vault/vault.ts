@@ -13,7 +13,7 @@ import { IdempotencyRepository } from './idempotency-repository.ts';
 import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
 import { Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } from './keyring.ts';
-import type { Kms } from './kms.ts';
+import type { Kms, KmsKeys } from './kms.ts';
 import { LastUseRepository } from './last-use-repository.ts';
 import { appKeyType } from './record-kinds.ts';
 import { SecretRepository } from './secret-repository.ts';
@@ -52,6 +52,8 @@ export interface DataPlaneVault {
 export interface VaultPorts {
   readonly store: Store;
   readonly kms: Kms;
+  /** Keys that wrapped before, and are needed until everything is re-wrapped. */
+  readonly previousKms?: readonly Kms[];
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** What this process has seen of the state; in memory alone, unless given. */
@@ -128,8 +130,9 @@ export class Vault implements DataPlaneVault {
  * key, `state_rollback` where it is empty and was not before, `state_unavailable` where it can't be reached.
  */
 export async function openVault(ports: VaultPorts): Promise<Vault> {
-  const { store, kms, clock, marks = new StateMarks() } = ports;
+  const { store, clock, marks = new StateMarks() } = ports;
   if (marks.has(systemSpace)) await requireNotEmptied(store, marks);
+  const kms: KmsKeys = { current: ports.kms, previous: ports.previousKms ?? [] };
   const keyring = new Keyring({ store, kms });
   const systemKeys = await keyring.openSystem();
   const guarded = new GuardedStore({ store, marks, keysOf: (space) => keyring.of(space) });

@@ -64,6 +64,18 @@ describe('a configuration', () => {
       storeSentinelAuth: null,
       storeDurability: 'server',
       rootKey: null,
+      rootKeyPrevious: null,
+      kms: { kind: 'local' },
+      kmsPrevious: null,
+      kmsCa: null,
+      kmsAwsAccessKeyId: null,
+      kmsAwsSecretAccessKey: null,
+      kmsAwsSessionToken: null,
+      kmsAwsRoleArn: null,
+      kmsAwsTokenFile: '/var/run/secrets/eks.amazonaws.com/serviceaccount/token',
+      kmsTokenFile: null,
+      kmsKubernetesRole: null,
+      kmsKubernetesTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
       appKey: null,
       caCert: null,
       caKey: null,
@@ -324,7 +336,7 @@ describe('a configuration', () => {
   });
 
   it('names every problem at once', () => {
-    const paths = ['ALTER_AUDIT_FILE', 'ALTER_STATE_MARKS_FILE', 'ALTER_TRUST_BUNDLE_FILE']; // any text but one is a path
+    const paths = settingNames.filter((name) => name.endsWith('_FILE')); // any text but one is a path
     const notPaths = Object.fromEntries(paths.map((name) => [name, '\0']));
     const values = Object.fromEntries(
       settingNames
@@ -472,6 +484,9 @@ describe('the table of settings', () => {
 
   it('knows which settings may come from a file', () => {
     expect(settingNames.filter((name) => !fileSettingNames.includes(name))).toEqual([
+      'ALTER_KMS_AWS_WEB_IDENTITY_TOKEN_FILE',
+      'ALTER_KMS_TOKEN_FILE',
+      'ALTER_KMS_KUBERNETES_TOKEN_FILE',
       'ALTER_TRUST_BUNDLE_FILE',
       'ALTER_AUDIT',
       'ALTER_AUDIT_FILE',
