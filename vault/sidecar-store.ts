@@ -1,7 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
+import { epochKey } from './epoch.ts';
+import { floorsType } from './floors.ts';
+import { groupKind } from './group-repository.ts';
+import { lastUseKind } from './last-use-repository.ts';
 import { redisAccessRules } from './store-redis-access.ts';
 import { makeRedisUser, type RedisSettings } from './store-redis-users.ts';
+import { userKind, userSubjectKind } from './user-repository.ts';
 
 /** How a sidecar reaches the store: as a user of the store who is limited to one app's keys. */
 export interface SidecarLogin {
@@ -24,6 +29,8 @@ export interface SidecarStore {
 }
 
 const prefix = 'alter';
+/** Who was seen with a verified token, what was used when, and with them what guards a space against a rollback. */
+const writes = [userKind, userSubjectKind, groupKind, lastUseKind, epochKey, { type: floorsType }].map(({ type }) => type);
 
 /** `url` as in ALTER_STORE_URL. */
 export function openSidecarStore(url: string, access: RedisSettings = {}): SidecarStore {
@@ -46,7 +53,7 @@ export function openSidecarStore(url: string, access: RedisSettings = {}): Sidec
         'on',
         ...(keepOld ? [] : ['resetpass']),
         `#${digest}`,
-        ...redisAccessRules({ prefix, space: appId }),
+        ...redisAccessRules({ prefix, space: appId, writes }),
       ];
       const isSingle = /^rediss?:/i.test(scheme);
       const made = isSingle

@@ -12,14 +12,16 @@ const commands = [
   ...['xadd', 'xread', 'xrange', 'xrevrange', 'xlen', 'xinfo|stream'],
 ];
 
-/** The types of record that a proxy writes: who was seen with a verified token. Everything else of the app it only reads. */
-const writtenTypes = ['user', 'user-subject', 'group'];
-
 /**
  * The rules of `ACL SETUSER` for a sidecar: of one app's keys it reads all, and writes those that the data plane writes. What
  * an operator decides (grants, keys, secrets, policies) can't be changed with it, although its app key could seal it.
  */
-export function redisAccessRules(of: { readonly prefix: string; readonly space: string }): string[] {
+export function redisAccessRules(of: {
+  readonly prefix: string;
+  readonly space: string;
+  /** Types of record that the data plane writes. All others it only reads. */
+  readonly writes: readonly string[];
+}): string[] {
   const { base, head, feed, index, names, audit } = new SpaceKeys(of.prefix, of.space);
   const written = [head, feed, index, names, `${audit}*`, `${base}tag:*`, `${base}rate:*`];
   return [
@@ -27,7 +29,7 @@ export function redisAccessRules(of: { readonly prefix: string; readonly space: 
     'resetchannels',
     'nocommands',
     `%R~${base}*`,
-    ...[...written, ...writtenTypes.map((type) => `${base}record:${type}:*`)].map((pattern) => `~${pattern}`),
+    ...[...written, ...of.writes.map((type) => `${base}record:${type}:*`)].map((pattern) => `~${pattern}`),
     ...commands.map((command) => `+${command}`),
   ];
 }

@@ -101,6 +101,16 @@ describe('a process with the key of one app', () => {
     );
   });
 
+  it('writes down when its keys and grants were used', async () => {
+    await eventually(
+      async () =>
+        (await rig.admin<{ items: { last_used_at: string | null }[] }>('GET', '/keys')).items.some(
+          ({ last_used_at: at }) => at !== null,
+        ),
+      15_000,
+    );
+  }, 20_000);
+
   it('knows no key of another app', async () => {
     expect(await ask(other.key, {})).toContain('407');
     expect(await ask(own.key, {})).not.toContain('407');
@@ -133,7 +143,7 @@ describe('a process with the key of one app', () => {
     const isOwn = (key: string): boolean => key.startsWith(`alter:{${rig.appId}}:`);
     // EVAL asks for the right to write all that it names, so that of the app's own records only some can be named to it.
     for (const [index, key] of keys.entries()) if (!isOwn(key)) expect(outcomes[index]).toBe('NOPERM');
-    const decided = keys.filter((key) => isOwn(key) && /:record:(?!user|group)/.test(key));
+    const decided = keys.filter((key) => isOwn(key) && /:record:(?!user|group|last-use|epoch|floors)/.test(key));
     expect(decided.length).toBeGreaterThan(5);
     for (const key of decided) {
       await expect(limited.hget(key, 'r')).resolves.toMatch(/^\d+$/);
