@@ -30,7 +30,9 @@ export interface SidecarStore {
 
 const prefix = 'alter';
 /** Who was seen with a verified token, what was used when, and with them what guards a space against a rollback. */
-const writes = [userKind, userSubjectKind, groupKind, lastUseKind, epochKey, { type: floorsType }].map(({ type }) => type);
+const writes = [userKind, userSubjectKind, groupKind, lastUseKind, epochKey, { type: floorsType }].map(
+  ({ type }) => type,
+);
 
 /** `url` as in ALTER_STORE_URL. */
 export function openSidecarStore(url: string, access: RedisSettings = {}): SidecarStore {
