@@ -109,6 +109,10 @@ function findFamily(address: string): AddressRange['family'] | null {
 /** A set of ranges; empty holds nothing. */
 export class AddressSet {
   readonly #entries: readonly { list: BlockList; family: 'ipv4' | 'ipv6'; port: number | null }[];
+  /** The last question and its answer: a client asks the same one with every request. */
+  #lastAddress: string | null = null;
+  #lastPort: number | undefined;
+  #lastAnswer = false;
 
   constructor(ranges: readonly AddressRange[]) {
     this.#entries = ranges.map(({ address, prefix, family, port }) => {
@@ -119,6 +123,16 @@ export class AddressSet {
   }
 
   has(address: string, port?: number): boolean {
+    if (this.#entries.length === 0) return false;
+    if (address !== this.#lastAddress || port !== this.#lastPort) {
+      this.#lastAnswer = this.#find(address, port);
+      this.#lastAddress = address;
+      this.#lastPort = port;
+    }
+    return this.#lastAnswer;
+  }
+
+  #find(address: string, port?: number): boolean {
     const plain = unmapIpv4(address);
     if (plain === null) return false;
     const family = isIPv4(plain) ? 'ipv4' : 'ipv6';

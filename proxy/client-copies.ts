@@ -4,7 +4,8 @@
 
 /** Servers that map headers to variables read `X_Api_Key` and `X-Api-Key` as one. */
 export function dashed(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-');
+  const lower = name.toLowerCase();
+  return lower.includes('_') ? lower.replaceAll('_', '-') : lower;
 }
 
 /**

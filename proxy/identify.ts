@@ -1,6 +1,6 @@
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
-import type { Caller } from '../core/runtime-key.ts';
+import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import { digestsEqual } from '../core/token.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { FailedKeys } from './failed-keys.ts';
@@ -59,9 +59,19 @@ export async function identify(
 /** The key record as it is now. Throws `key_invalid` where it is gone or was replaced. */
 export async function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Promise<Caller> {
   const caller = await model.findKey(identity.keyId);
-  if (caller === null || !digestsEqual(Buffer.from(caller.key.digest, 'hex'), identity.digest))
-    throw new AlterError('key_invalid');
+  if (caller === null || !digestsEqual(digestOf(caller.key), identity.digest)) throw new AlterError('key_invalid');
   return caller;
+}
+
+const digests = new WeakMap<RuntimeKey, Buffer>();
+
+function digestOf(key: RuntimeKey): Buffer {
+  let digest = digests.get(key);
+  if (digest === undefined) {
+    digest = Buffer.from(key.digest, 'hex');
+    digests.set(key, digest);
+  }
+  return digest;
 }
 
 function readCredentials(header: string): { readonly user: string; readonly password: string } {

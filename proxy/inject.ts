@@ -1,6 +1,7 @@
 import type { Passage, Permit } from '../core/evaluate.ts';
 import { injectionRulesOf, renderInjection } from '../core/injection.ts';
 import { formatHostHeader, type Origin } from '../core/origin.ts';
+import type { Secret } from '../core/secret.ts';
 import type { SecretValue } from '../vault/secret-value.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
 import { signAws } from './inject-sigv4.ts';
@@ -71,28 +72,50 @@ export function inject(
       (signed) => new SealedOutbound(request, signed, pool, reflectionOf(sent, [])),
     );
   }
-  const { injectionHeader: header, injectionFormat: format } = secret;
-  const rules = injectionRulesOf({ header, format, rules: secret.injectionRules });
-  const fields = value.reveal();
-
-  const names = new Set<string>();
-  for (const rule of rules) if (rule.target === 'header') names.add(dashed(rule.name));
+  const { names, headers: added, parameters, reflection } = prepare(secret, value);
   const headers = ['Host', formatHostHeader(request.origin)];
   for (let i = 0; i < request.headers.length; i += 2) {
     if (!names.has(dashed(request.headers[i]!))) headers.push(request.headers[i]!, request.headers[i + 1]!);
   }
+  for (const text of added) headers.push(text);
   let target = request.target;
-  for (const rule of rules) {
-    const rendered = renderInjection(rule, fields);
-    if (rule.target === 'header') headers.push(rule.name, rendered);
-    else target = withQueryParameter(withoutQueryParameter(target, rule.name), rule.name, rendered);
-  }
-  return new SealedOutbound(
-    request,
-    { target, headers, body: request.body, payload: 'as it comes' },
-    pool,
-    reflectionOf(fields, rules),
-  );
+  for (const [name, rendered] of parameters)
+    target = withQueryParameter(withoutQueryParameter(target, name), name, rendered);
+  return new SealedOutbound(request, { target, headers, body: request.body, payload: 'as it comes' }, pool, reflection);
+}
+
+/** What the rules of a secret make of its value: the same for every request. */
+interface Injection {
+  readonly secret: Secret;
+  /** Of the headers, dashed. */
+  readonly names: ReadonlySet<string>;
+  /** Flat. */
+  readonly headers: readonly string[];
+  readonly parameters: readonly (readonly [name: string, rendered: string])[];
+  readonly reflection: Reflection | null;
+}
+
+/** By the opened value, which is forgotten after some seconds, and this with it. */
+const injections = new WeakMap<SecretValue, Injection>();
+
+function prepare(secret: Secret, value: SecretValue): Injection {
+  const known = injections.get(value);
+  if (known?.secret === secret) return known;
+  const { injectionHeader: header, injectionFormat: format } = secret;
+  const rules = injectionRulesOf({ header, format, rules: secret.injectionRules });
+  const fields = value.reveal();
+  const ofHeaders = rules.filter((rule) => rule.target === 'header');
+  const prepared: Injection = {
+    secret,
+    names: new Set(ofHeaders.map((rule) => dashed(rule.name))),
+    headers: ofHeaders.flatMap((rule) => [rule.name, renderInjection(rule, fields)]),
+    parameters: rules
+      .filter((rule) => rule.target === 'query')
+      .map((rule) => [rule.name, renderInjection(rule, fields)] as const),
+    reflection: reflectionOf(fields, rules),
+  };
+  injections.set(value, prepared);
+  return prepared;
 }
 
 /** A request that goes on as it came, without a credential of ours. */
@@ -108,6 +131,7 @@ export function pass(request: ParsedRequest, passage: Passage): Outbound {
 
 /** Two users of one group use one grant, and are two principals all the same. */
 function grantWords({ grant, delegation, user }: Permit): string {
+  if (delegation === null && user === null) return grant.id;
   return JSON.stringify([grant.id, delegation?.id ?? null, user?.idpId ?? null, user?.externalId ?? null]);
 }
 

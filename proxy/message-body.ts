@@ -11,8 +11,9 @@ export interface ContentSink {
 
 const maxSizeLineBytes = 256;
 const maxTrailerBytes = 8_192;
-/** A chunk size; what stands behind a semicolon is for nobody here, but must not hide a line end. */
-const sizeLine = /^([0-9a-fA-F]{1,13})[ \t]*(?:;[\t\x20-\x7e]*)?$/;
+/** RFC 9112 section 7.1.1, without white space. The extensions are for nobody here. */
+const sizeLine =
+  /^([0-9a-fA-F]{1,13})(?:;[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[\t\x20\x21\x23-\x5b\x5d-\x7e]*"))?)*$/;
 const CR = 13;
 const LF = 10;
 

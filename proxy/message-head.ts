@@ -71,7 +71,12 @@ export function parseResponseHead(text: string): ResponseHead {
 
 /** Trailers, which are header lines without a start line. `text` is without the empty line behind them. */
 export function parseTrailers(text: string, code: ErrorCode): readonly string[] {
-  return text === '' ? [] : parseLines(`\r\n${text}`, code).rawHeaders;
+  if (text === '') return [];
+  const { rawHeaders } = parseLines(`\r\n${text}`, code);
+  // RFC 9110 section 6.5.1. Behind a body they say nothing, unless somebody takes them for the head of the next message.
+  if (rawHeaders.some((name, i) => i % 2 === 0 && /^(?:content-length|transfer-encoding|host)$/i.test(name)))
+    throw new AlterError(code);
+  return rawHeaders;
 }
 
 function parseLines(text: string, code: ErrorCode): { readonly start: string; readonly rawHeaders: string[] } {

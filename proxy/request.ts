@@ -1,5 +1,5 @@
 import { AlterError } from '../core/errors.ts';
-import { type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
+import { formatHostHeader, type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
 import type { RequestFraming } from './client-message.ts';
 import { checkHandshake } from './handshake.ts';
 
@@ -157,6 +157,7 @@ function requireHost(host: string | null, origin: Origin, httpVersion: string): 
     if (httpVersion === '1.0') return; // legal there, and the tunnel or the absolute form has named the host
     throw new AlterError('request_malformed', { detail: 'The Host header is missing.' });
   }
+  if (host === formatHostHeader(origin)) return; // as nearly every client writes it
   if (!sameAuthority(parseAuthority(host, origin.scheme, origin.scheme === 'https' ? 443 : 80), origin)) {
     throw new AlterError('authority_mismatch');
   }

@@ -28,7 +28,7 @@ export class ResponseHeaders {
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i]!;
       const value = raw[i + 1]!;
-      const lower = name.toLowerCase();
+      const lower = lowered(name);
       if (lower === 'content-length') {
         if (contentLength !== null)
           throw new AlterError('upstream_protocol', { detail: 'The upstream sent Content-Length twice.' });
@@ -57,6 +57,18 @@ export class ResponseHeaders {
     this.contentLength = contentLength === null ? null : Number(contentLength);
     this.isChunked = chunked;
   }
+}
+
+/** Upstreams repeat the names of their headers: those of the first thousand are lowered once. */
+const known = new Map<string, string>();
+const maxKnown = 1_000;
+
+function lowered(name: string): string {
+  let lower = known.get(name);
+  if (lower !== undefined) return lower;
+  lower = name.toLowerCase();
+  if (known.size < maxKnown) known.set(name, lower);
+  return lower;
 }
 
 /** The words behind the status, which are the upstream's own. */

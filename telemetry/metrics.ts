@@ -66,6 +66,8 @@ export class Metrics {
     'Until an audit record is durable.',
     appendBuckets,
   );
+  /** Looked up once: it is on the way of every request. */
+  readonly #allowed: Counter.Internal;
   readonly #tunnelsOpen = this.#gauge('alter_tunnels_open', 'Tunnels that are open now.');
   readonly #connectionsOpen = this.#gauge('alter_connections_open', 'Client connections that are open now.');
 
@@ -77,11 +79,13 @@ export class Metrics {
     for (const kind of securityEvents) this.#securityEvents.inc({ kind }, 0);
     for (const code of errorCodes) if (code.startsWith('upstream_')) this.#upstreamErrors.inc({ code }, 0);
     this.#requests.inc({ decision: 'allow', code: noCode }, 0);
+    this.#allowed = this.#requests.labels({ decision: 'allow', code: noCode });
   }
 
   /** `code` is null for what was not refused. */
   countRequest(decision: 'allow' | 'deny', code: ErrorCode | null): void {
-    this.#requests.inc({ decision, code: code ?? noCode });
+    if (decision === 'allow' && code === null) this.#allowed.inc();
+    else this.#requests.inc({ decision, code: code ?? noCode });
   }
 
   countUpstreamError(code: ErrorCode): void {

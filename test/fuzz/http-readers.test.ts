@@ -101,8 +101,11 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
       req.setEncoding('latin1').on('data', (text: string) => {
         body += text;
       });
+      const told = (): void => tell(socket.remotePort, retell(parsed, body));
+      const isEmpty = parsed.body === 'none' || parsed.body === 0;
+      if (isEmpty) told(); // not only at its end, which may come behind what makes the parser give up
       req.on('end', () => {
-        tell(socket.remotePort, retell(parsed, body));
+        if (!isEmpty) told();
         res.end();
       });
     };
