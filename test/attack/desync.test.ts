@@ -28,7 +28,7 @@ const patienceMs: Readonly<Record<Expectation, number>> = {
   refused: 5_000,
   two: 5_000,
   either: 1_000,
-  one: 300,
+  one: 5_000,
   cut: 300,
 };
 
@@ -104,7 +104,7 @@ describe('what is framed for two readers', () => {
     });
     socket.write(bytes, 'latin1');
     const statuses: number[] = [];
-    while (statuses.length < 2) {
+    while (statuses.length < (payload.expect === 'one' ? 1 : 2)) {
       const answer = await Promise.race([reader.next(), patience(patienceMs[payload.expect])]);
       if (answer === null || answer.status === 0) break;
       statuses.push(answer.status);
@@ -196,6 +196,11 @@ describe('what is framed for two readers', () => {
         const broken = new Set(
           sent.filter(({ payload }) => ['cut', 'either'].includes(payload.expect)).map(({ id }) => `/p-${id}`),
         );
+        // Buffered records come a moment later.
+        await eventually(async () => {
+          const known = new Set(await allowed(prefix));
+          return lines.every((line) => known.has(line));
+        }).catch(() => {}); // told below
         const authorised = (await allowed(prefix)).filter(
           (line) => lines.includes(line) || !broken.has(line.slice(line.indexOf('/'))),
         );

@@ -127,6 +127,7 @@ const values = [
 
 function headers(random: Random): string {
   let text = '';
+  if (random.below(2) === 0) return text;
   for (let left = random.below(6); left > 0; left--) {
     const colon = random.pick([': ', ': ', ': ', ':', ':\t', ' : ', '']);
     text += `${random.pick(names)}${colon}${random.pick(values)}${random.below(12) === 0 ? random.pick(lineEnds) : '\r\n'}`;
@@ -193,7 +194,7 @@ const statuses = [
 /** One answer. */
 export function generateAnswer(random: Random): Buffer {
   const [framing, body] = framed(random);
-  const start = `${random.pick(versions)} ${random.pick(statuses)}`;
+  const start = random.below(2) === 0 ? 'HTTP/1.1 200 OK' : `${random.pick(versions)} ${random.pick(statuses)}`;
   const interim = random.below(10) === 0 ? 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n' : '';
   const parts = random.below(2) === 0 ? [headers(random), framing] : [framing, headers(random)];
   const behind = random.below(6) === 0 ? 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison' : '';
