@@ -312,7 +312,7 @@ const general = {
     name: 'ALTER_AUDIT',
     default: 'strict',
     parse: oneOf('strict', 'buffered'),
-    doc: '`strict`: the record is durable before the credential leaves, or the request is refused. `buffered`: a crash may lose the records of the last 100 ms.',
+    doc: '`strict`: the record is durable before the credential leaves, or the request is refused. `buffered`: a crash may lose the records of the last 100 ms, and of the last `ALTER_MAX_STALENESS` while the store refuses them.',
   }),
   auditFile: setting({
     name: 'ALTER_AUDIT_FILE',

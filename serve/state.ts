@@ -44,6 +44,7 @@ export async function openState(of: {
       vault,
       writer: `${hostname()}:${process.pid}`,
       mode: config.audit,
+      maxUnwrittenMs: config.maxStalenessMs,
       onError: (error) => log.error('An audit record could not be written.', { error }),
     });
     tellOfRollbacks({ vault, auditLog, log, clock });

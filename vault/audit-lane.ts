@@ -88,6 +88,8 @@ export class AuditLane {
   #immediate: NodeJS.Immediate | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closing: (() => void) | null = null;
+  /** When the first append failed of those that have failed since the last that worked, of `performance.now()`. */
+  failingSince: number | null = null;
   #writer!: string;
   #head!: ChainHead;
 
@@ -180,6 +182,7 @@ export class AuditLane {
     this.#flushing = true;
     this.#append(group).then(
       (verdicts) => {
+        this.failingSince = null;
         this.#of.onSettled(group.events.length);
         group.resolve(verdicts);
         this.#flushing = false;
@@ -212,6 +215,7 @@ export class AuditLane {
     // from the old head could write a sequence twice, and to skip it would leave a gap; both look like a forgery to whoever
     // verifies. So the chain ends here, wherever that is, and a new one begins under a new name.
     this.#startEpoch();
+    this.failingSince ??= performance.now();
     this.#of.onError(error);
     // Should the lost append have worked after all, what is kept stands there twice, with one id.
     const kept = this.#closing === null ? group.events.filter((_, index) => !group.awaited[index]) : [];

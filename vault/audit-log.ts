@@ -16,6 +16,8 @@ export interface AuditLogOptions {
   readonly onError?: (error: AlterError) => void;
   /** How many events may wait, over all apps, before more are refused. */
   readonly maxBacklog?: number;
+  /** How long what nobody waits for may go on while the store takes no records, in `buffered` mode. */
+  readonly maxUnwrittenMs?: number;
   /** A store that hangs is as good as none. */
   readonly appendTimeoutMs?: number;
 }
@@ -32,6 +34,7 @@ export class AuditLog {
   readonly #mode: AuditLogOptions['mode'];
   readonly #onError: (error: AlterError) => void;
   readonly #maxBacklog: number;
+  readonly #maxUnwrittenMs: number;
   readonly #appendTimeoutMs: number;
   /** By space. */
   readonly #lanes = new Map<string, AuditLane>();
@@ -47,6 +50,7 @@ export class AuditLog {
     this.#mode = options.mode;
     this.#onError = options.onError ?? (() => {});
     this.#maxBacklog = options.maxBacklog ?? 10_000;
+    this.#maxUnwrittenMs = options.maxUnwrittenMs ?? 5_000;
     this.#appendTimeoutMs = options.appendTimeoutMs ?? 5_000;
   }
 
@@ -75,6 +79,10 @@ export class AuditLog {
       );
     }
     if (waits) return lane.settle(event, rates);
+    if (lane.failingSince !== null && performance.now() - lane.failingSince > this.#maxUnwrittenMs) {
+      this.#backlog--;
+      throw new AlterError('audit_unavailable', { detail: 'The store has taken no audit records for too long.' });
+    }
     lane.note(event);
     return null;
   }
