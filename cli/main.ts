@@ -43,7 +43,7 @@ function wantsJson(argv: readonly string[]): boolean {
     );
 }
 
-function loadOptions() {
+export function loadOptions() {
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   // From the source the manifest is one folder up, from dist/ two.
   const manifest = ['../package.json', '../../package.json']

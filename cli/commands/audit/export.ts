@@ -28,14 +28,16 @@ export default class AuditExport extends BaseCommand {
     const query = { limit: 1000, order: 'asc', event, host, decision, code, grant, secret, key, agent, user };
     const isWatched = process.stderr.isTTY === true && process.stdout.isTTY !== true;
     let count = 0;
-    if (flags.format === 'csv') await write(csvLine([...csvColumns]));
+    // Not before the service has answered: a file with nothing but names in it looks like an audit without events.
+    let head = flags.format === 'csv' ? csvLine([...csvColumns]) : '';
     for await (const events of readAuditPages(this.openAdmin(flags), { path: `${this.appPath(flags)}/audit`, query })) {
       const lines = events.map((one) =>
         flags.format === 'csv'
           ? csvLine(csvColumns.map((name) => one[name]))
           : presentObject(one, { format: 'jsonl', fields: null, maxWidth: null }),
       );
-      await write(lines.join(''));
+      await write(head + lines.join(''));
+      head = '';
       count += events.length;
       if (isWatched) process.stderr.write(`\r${count} events`);
     }
