@@ -2,7 +2,7 @@ import { printable } from './printable.ts';
 
 export interface Column {
   readonly header: string;
-  /** Shortened only when every other column has become as narrow as it can: ids and slugs are copied, and half of one is useless. */
+  /** Never shortened: ids and slugs are copied, and half of one is useless. */
   readonly keep?: boolean;
 }
 
@@ -11,7 +11,8 @@ const minWidth = 6;
 
 /**
  * Rows under a header line, in columns separated by two spaces. `maxWidth` is the width of the terminal in cells, or null
- * in a pipe, where nothing is shortened. Control characters in cells are written out.
+ * in a pipe, where nothing is shortened. Where the columns can't be narrowed enough, every row becomes a block of lines, a
+ * line a column, with nothing shortened. Control characters in cells are written out.
  */
 export function formatTable(
   columns: readonly Column[],
@@ -20,7 +21,7 @@ export function formatTable(
 ): string {
   const cells = [columns.map(({ header }) => header), ...rows].map((row) => row.map(printable));
   const widths = columns.map((_, index) => Math.max(...cells.map((row) => cellWidth(row[index] ?? ''))));
-  if (maxWidth !== null) fitWidths(widths, columns, maxWidth);
+  if (maxWidth !== null && !fitWidths(widths, columns, maxWidth)) return formatBlocks(cells);
   return cells
     .map((row) =>
       row
@@ -32,19 +33,30 @@ export function formatTable(
     .join('');
 }
 
-/** Narrows the widest column first, cell by cell, so that the space is shared evenly among those that need it. */
-function fitWidths(widths: number[], columns: readonly Column[], maxWidth: number): void {
+/**
+ * Narrows the widest column first, cell by cell, so that the space is shared evenly among those that need it. False where
+ * they don't fit however narrow.
+ */
+function fitWidths(widths: number[], columns: readonly Column[], maxWidth: number): boolean {
   let excess = widths.reduce((sum, width) => sum + width, 0) + gap.length * (widths.length - 1) - maxWidth;
-  for (const mayNarrow of [(index: number) => columns[index]!.keep !== true, () => true]) {
-    while (excess > 0) {
-      let widest = -1;
-      for (let i = 0; i < widths.length; i += 1)
-        if (mayNarrow(i) && widths[i]! > minWidth && (widest === -1 || widths[i]! > widths[widest]!)) widest = i;
-      if (widest === -1) break;
-      widths[widest]! -= 1;
-      excess -= 1;
-    }
+  while (excess > 0) {
+    let widest = -1;
+    for (let i = 0; i < widths.length; i += 1)
+      if (columns[i]!.keep !== true && widths[i]! > minWidth && (widest === -1 || widths[i]! > widths[widest]!))
+        widest = i;
+    if (widest === -1) return false;
+    widths[widest]! -= 1;
+    excess -= 1;
   }
+  return true;
+}
+
+/** The header is the first of the rows. */
+function formatBlocks([headers = [], ...rows]: readonly (readonly string[])[]): string {
+  const width = Math.max(...headers.map(cellWidth));
+  return rows
+    .map((row) => row.map((cell, index) => `${fitCell(headers[index] ?? '', width)}${gap}${cell}\n`).join(''))
+    .join('\n');
 }
 
 function fitCell(cell: string, width: number): string {

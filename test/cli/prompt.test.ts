@@ -71,24 +71,34 @@ describe('in a terminal', () => {
     expect(screen).toContain('"status": "revoked"');
   });
 
-  it('a table is no wider than the terminal', async () => {
-    await store('A name that is much longer than a narrow terminal has room for');
-    const [node, ...rest] = alterCommand;
-    const { screen } = await new Promise<{ screen: string }>((resolve) => {
-      const line = `stty cols 50; '${node}' ${rest.map((word) => `'${word}'`).join(' ')} managed-secrets list`;
-      const child = spawn('script', ['-qec', line, '/dev/null'], {
-        env: { PATH: process.env.PATH ?? '', TERM: 'xterm', ...env },
-        stdio: ['pipe', 'pipe', 'inherit'],
-      });
-      let text = '';
-      child.stdout.on('data', (chunk: Buffer) => {
-        text += chunk;
-      });
-      child.once('close', () => resolve({ screen: text }));
+  /** What stands on a screen of so many columns. */
+  async function screenOf(
+    columns: number,
+    words: readonly string[],
+    more: Record<string, string> = {},
+  ): Promise<string> {
+    const line = [...alterCommand, ...words].map((word) => `'${word}'`).join(' ');
+    const child = spawn('script', ['-qec', `stty cols ${columns}; ${line}`, '/dev/null'], {
+      env: { PATH: process.env.PATH ?? '', TERM: 'xterm-256color', ...env, ...more },
+      stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const lines = screen.trimEnd().split(/\r?\n/);
-    expect(lines.length).toBeGreaterThan(1);
-    for (const row of lines) expect(row.length).toBeLessThanOrEqual(50);
-    expect(screen).toContain('…');
+    let text = '';
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) text += chunk;
+    return text.replaceAll('\r', '');
+  }
+
+  it('a table is no wider than the terminal, and a block a row where that would shorten an id', async () => {
+    const slug = await store('A name that is much longer than a narrow terminal has room for');
+    const wide = await screenOf(80, ['managed-secrets', 'list', '--fields', 'slug,name,version']);
+    expect(wide).toContain('…');
+    for (const row of wide.split('\n')) expect(row.length).toBeLessThanOrEqual(80);
+    const narrow = await screenOf(40, ['managed-secrets', 'list']);
+    expect(narrow).toContain(`SLUG           ${slug}\n`);
+    expect(narrow).toMatch(/^VERSION {8}1$/m);
+  });
+
+  it('help has colour, and none with NO_COLOR', async () => {
+    expect(await screenOf(80, ['keys', '--help'])).toContain('\u001b[1mUSAGE');
+    expect(await screenOf(80, ['keys', '--help'], { NO_COLOR: '1' })).not.toContain('\u001b');
   });
 });

@@ -17,16 +17,22 @@ describe('a table', () => {
     );
   });
 
-  it.each([120, 60, 45, 40, 30, 24])('fits into %d cells', (width) => {
+  it.each([120, 60, 45, 40, 30, 29])('fits into %d cells', (width) => {
     const lines = formatTable(columns, rows, width).trimEnd().split('\n');
     expect(lines).toHaveLength(3);
     for (const line of lines) expect(cellWidth(line)).toBeLessThanOrEqual(width);
   });
 
-  it('shortens what is long and keeps ids whole as long as it can', () => {
+  it('shortens what is long, but not what is copied', () => {
     expect(formatTable(columns, rows, 45)).toContain('0190f3c2-7c1e  a name   api.example.com, api…\n');
     expect(formatTable(columns, rows, 29)).toContain('0190f3c2-7c1e ');
-    expect(formatTable(columns, rows, 24)).toContain('…');
+  });
+
+  it('becomes a block a row where the columns do not fit', () => {
+    expect(formatTable(columns, rows, 24)).toBe(
+      'ID     0190f3c2-7c1e\nNAME   a name\nHOSTS  api.example.com, api.example.org, *.example.net\n\n' +
+        'ID     0190f3c2-7c1f\nNAME   another\nHOSTS  -\n',
+    );
   });
 
   it('counts the cells that a terminal takes for wide and combining characters', () => {
@@ -35,6 +41,7 @@ describe('a table', () => {
     expect(cellWidth('🔑')).toBe(2);
     expect(cellWidth('e\u0301')).toBe(1);
     const lines = formatTable([{ header: 'A' }, { header: 'B' }], [['日本語の名前です', 'x']], 12).split('\n');
+    expect(lines[1]).toContain('…');
     for (const line of lines) expect(cellWidth(line)).toBeLessThanOrEqual(12);
   });
 
