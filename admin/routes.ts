@@ -12,6 +12,7 @@ import { keyRoutes } from './keys.ts';
 import { managedSecretRoutes } from './managed-secrets.ts';
 import { describeApi } from './openapi.ts';
 import { policyRoutes } from './policies.ts';
+import { rootKeyRoutes } from './root-key.ts';
 import { type Route, route } from './route.ts';
 import { runtimeRoutes } from './runtime.ts';
 import { sidecarCredentialRoutes } from './sidecar-credentials.ts';
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ...tokenRoutes,
   ...appRoutes,
   ...sidecarCredentialRoutes,
+  ...rootKeyRoutes,
   ...managedSecretRoutes,
   ...grantRoutes,
   ...keyRoutes,

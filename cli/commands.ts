@@ -205,6 +205,14 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     'Show a policy: of the app, or of a secret, an agent or a grant.',
     () => import('./commands/policy/show.ts'),
   ],
+  'root-key:rewrap': [
+    'Wrap the keys of all apps with the root key of now, after it was replaced.',
+    () => import('./commands/root-key/rewrap.ts'),
+  ],
+  'root-key:status': [
+    'Show which root key wraps the keys of the apps, and whether one of before is still needed.',
+    () => import('./commands/root-key/status.ts'),
+  ],
   run: ['Run a command whose traffic goes through the proxy.', () => import('./commands/run.ts')],
   serve: ['Run the proxy and the admin API.', () => import('./commands/serve.ts')],
   'state:reanchor': [
@@ -250,6 +258,7 @@ export const topics: Readonly<Record<string, string>> = {
   'managed-secrets:grants': 'Who may use a secret.',
   'managed-secrets:groups': 'Groups of users, as an identity provider knows them.',
   policy: 'Rules that restrict a use: of the app, a secret, an agent or a grant.',
+  'root-key': 'The key that wraps the keys of all apps, and its rotation.',
   state: 'Whether the store was rolled back, and the way out of it.',
   tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
   users: 'People, as an identity provider knows them.',

@@ -44,6 +44,7 @@ export const auditEventNames = [
   'app.unarchived',
   'app.deleted',
   'sidecar_credentials.issued',
+  'root_key.rewrapped',
   'secret.created',
   'secret.updated',
   'secret.rotated',

@@ -16,6 +16,7 @@ import { StoreOwner } from '../vault/store-owner.ts';
 import { Vault } from '../vault/vault.ts';
 import { openApplicationCode } from './application-code.ts';
 import { findProxyTls, startDataPlane } from './data-plane.ts';
+import { tellOfRotation } from './rotation.ts';
 import { openState } from './state.ts';
 import { openStoreOf, redisSettings } from './store.ts';
 import { writeTrustBundle } from './trust-bundle-file.ts';
@@ -70,6 +71,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const { auditLog, auditFile, authority } = state;
     const vault = state.vault instanceof Vault ? state.vault : null; // of a proxy that opens one app only: null
     const metrics = new Metrics({ processMetrics: true });
+
+    if (vault !== null && role !== 'proxy') tellOfRotation(config, vault, log);
 
     // The token of the first start is handed out by the process that operators talk to: a proxy that is started before it,
     // as one of several pods, would issue it to nobody.

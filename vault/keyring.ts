@@ -17,7 +17,7 @@ export interface SpaceKeyring {
 }
 
 /** The records of wrapped keys, in the system space; each has the id of the space that it opens. */
-export const wrappedKeyType = 'app-key';
+export const appKeyType = 'app-key';
 const appKeyBytes = 32;
 
 type Bound = Omit<SealContext, 'space'>;
@@ -90,9 +90,9 @@ export class Keyring implements SpaceKeyring {
 
   /** The change in the system space that destroys the key of a space: what was sealed there opens no more. Null where there is none. */
   async destroy(space: string): Promise<Delete | null> {
-    const [stored] = await asked(this.#store.get(systemSpace, [{ type: wrappedKeyType, id: space }]));
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: appKeyType, id: space }]));
     if (stored === null || stored === undefined) return null;
-    return { kind: 'delete', type: wrappedKeyType, id: space, expectedRevision: stored.revision };
+    return { kind: 'delete', type: appKeyType, id: space, expectedRevision: stored.revision };
   }
 
   /** Keeps in memory the keys of a space that is about to be made: what is written there first needs them. */
@@ -113,7 +113,7 @@ export class Keyring implements SpaceKeyring {
     appKey.fill(0);
     return {
       keys,
-      change: { kind: 'put', type: wrappedKeyType, id: space, expectedRevision: 0, body, tags: [], names: [] },
+      change: { kind: 'put', type: appKeyType, id: space, expectedRevision: 0, body, tags: [], names: [] },
     };
   }
 
@@ -166,7 +166,7 @@ export class Keyring implements SpaceKeyring {
 
   /** Null where there is no such space. */
   async #unwrap(space: string): Promise<Uint8Array | null> {
-    const [stored] = await asked(this.#store.get(systemSpace, [{ type: wrappedKeyType, id: space }]));
+    const [stored] = await asked(this.#store.get(systemSpace, [{ type: appKeyType, id: space }]));
     if (stored === null || stored === undefined) return null;
     const appKey = await unwrapKey(this.#kms, stored.body, wrappingContext(space, stored.revision));
     if (appKey.length !== appKeyBytes) throw new AlterError('state_invalid');
@@ -176,5 +176,5 @@ export class Keyring implements SpaceKeyring {
 
 /** What a wrapped key is bound to: which space it opens, and the revision of its record. */
 export function wrappingContext(space: string, revision: number): Buffer {
-  return encodeContext({ type: wrappedKeyType, space: systemSpace, id: space, revision });
+  return encodeContext({ type: appKeyType, space: systemSpace, id: space, revision });
 }

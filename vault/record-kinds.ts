@@ -8,6 +8,7 @@ import { groupKind } from './group-repository.ts';
 import { attemptKind } from './idempotency-repository.ts';
 import { identityProviderKind } from './identity-provider-repository.ts';
 import { keyKind, keyOwnerKind } from './key-repository.ts';
+import { appKeyType } from './keyring.ts';
 import { lastUseKind } from './last-use-repository.ts';
 import type { RecordKind } from './sealed-records.ts';
 import { secretKind } from './secret-repository.ts';
@@ -25,7 +26,5 @@ export const recordKinds = [
   ...[keyKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
 ] as unknown as readonly RecordKind<object>[]; // each opens and seals what is of its own type only
 
-/** The wrapped key of a space, in the system space. Sealed by the Kms, so no kind of its own. */
-export const appKeyType = 'app-key';
-
+/** With the wrapped key of a space, which is sealed by the Kms and so has no kind of its own. */
 export const recordTypes: readonly string[] = [appKeyType, ...recordKinds.map(({ type }) => type)];

@@ -25,9 +25,9 @@ import {
   sealFloors,
 } from './floors.ts';
 import { attemptKind } from './idempotency-repository.ts';
-import { type SpaceKeys, systemSpace } from './keyring.ts';
+import { appKeyType, type SpaceKeys, systemSpace } from './keyring.ts';
 import { lastUseKind } from './last-use-repository.ts';
-import { appKeyType, recordTypes } from './record-kinds.ts';
+import { recordTypes } from './record-kinds.ts';
 import type { StateMarks } from './state-marks.ts';
 import {
   type Change,

@@ -12,15 +12,15 @@ import { GuardedStore } from './guarded-store.ts';
 import { IdempotencyRepository } from './idempotency-repository.ts';
 import { IdentityProviderRepository } from './identity-provider-repository.ts';
 import { KeyRepository } from './key-repository.ts';
-import { Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } from './keyring.ts';
+import { appKeyType, Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } from './keyring.ts';
 import type { Kms, KmsKeys } from './kms.ts';
 import { LastUseRepository } from './last-use-repository.ts';
-import { appKeyType } from './record-kinds.ts';
 import { SecretRepository } from './secret-repository.ts';
 import { StateMarks } from './state-marks.ts';
 import type { Store } from './store.ts';
 import { asked } from './store-failure.ts';
 import { UserRepository } from './user-repository.ts';
+import { WrappedKeys } from './wrapped-keys.ts';
 
 /** The sealed state of one app. */
 export interface AppVault {
@@ -70,6 +70,7 @@ export class Vault implements DataPlaneVault {
   readonly apps: AppRepository;
   readonly accessTokens: AccessTokenRepository;
   readonly authority: AuthorityRepository;
+  readonly wrappedKeys: WrappedKeys;
   /** Events that belong to no app. */
   readonly audit: AuditReader;
   /** Of what is made in no app. */
@@ -84,13 +85,20 @@ export class Vault implements DataPlaneVault {
   };
   readonly #systemKeys: SpaceKeys;
 
-  constructor(of: { store: GuardedStore; clock: () => number; keyring: Keyring; systemKeys: SpaceKeys }) {
+  constructor(of: {
+    store: GuardedStore;
+    clock: () => number;
+    keyring: Keyring;
+    systemKeys: SpaceKeys;
+    kms: KmsKeys;
+  }) {
     this.store = of.store;
     this.keyring = of.keyring;
     this.clock = of.clock;
     this.apps = new AppRepository({ ...of, contents: of.store.unguarded });
     this.accessTokens = new AccessTokenRepository(of);
     this.authority = new AuthorityRepository(of);
+    this.wrappedKeys = new WrappedKeys(of);
     this.audit = new AuditReader({ store: of.store, keys: of.systemKeys });
     this.idempotency = new IdempotencyRepository({ ...of, keys: of.systemKeys });
     this.#systemKeys = of.systemKeys;
@@ -136,7 +144,7 @@ export async function openVault(ports: VaultPorts): Promise<Vault> {
   const keyring = new Keyring({ store, kms });
   const systemKeys = await keyring.openSystem();
   const guarded = new GuardedStore({ store, marks, keysOf: (space) => keyring.of(space) });
-  return new Vault({ store: guarded, clock, keyring, systemKeys });
+  return new Vault({ store: guarded, clock, keyring, systemKeys, kms });
 }
 
 /** A new key for the system would make a new state of what is a lost one. */
