@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { parseConfig } from '../../core/config.ts';
 import type { Resolver } from '../../proxy/resolve.ts';
-import { type Service, startService } from '../../serve/service.ts';
+import { type Role, type Service, startService } from '../../serve/service.ts';
 import { createLog } from '../../telemetry/log.ts';
 import type { Redis } from './redis.ts';
 import { Sink, TestAuthority } from './sink.ts';
@@ -49,13 +49,13 @@ export class Rig {
   readonly rootKey: Buffer;
   readonly #sinks: ReadonlyMap<string, Sink>;
   readonly #log: Buffer[];
-  readonly #start: () => Promise<Service>;
+  readonly #start: (role?: Role, settings?: Readonly<Record<string, string>>) => Promise<Service>;
   /** Every credential and key that was made here. */
   readonly canaries: string[] = [];
 
   private constructor(of: {
     service: Service;
-    start: () => Promise<Service>;
+    start: (role?: Role, settings?: Readonly<Record<string, string>>) => Promise<Service>;
     directory: string;
     authority: TestAuthority;
     sinks: ReadonlyMap<string, Sink>;
@@ -83,7 +83,7 @@ export class Rig {
     const sinks = new Map<string, Sink>();
     for (const host of options.sinks ?? ['a.test']) sinks.set(host, await Sink.open({ authority, host }));
     const rootKey = randomBytes(32);
-    const config = parseConfig({
+    const whole = {
       ALTER_STORE_URL: redis === null ? `sqlite:${join(directory, 'alter.db')}` : redis.url,
       ALTER_ROOT_KEY: rootKey.toString('base64'),
       ALTER_PROXY_LISTEN: '127.0.0.1:0',
@@ -97,19 +97,21 @@ export class Rig {
       ALTER_UPSTREAM_CA: authority.material.certificatePem,
       ALTER_LOG_LEVEL: 'debug',
       ...options.settings,
-    });
+    };
     const log: Buffer[] = [];
     const stream = new PassThrough();
     stream.on('data', (chunk: Buffer) => log.push(chunk));
-    const start = (): Promise<Service> =>
-      startService({
+    const start = (role: Role = 'all', settings: Readonly<Record<string, string>> = {}): Promise<Service> => {
+      const config = parseConfig({ ...whole, ...settings });
+      return startService({
         config,
         rootKey,
-        role: 'all',
+        role,
         log: createLog({ level: config.logLevel, stream }),
         clock: options.clock ?? Date.now,
         ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
       });
+    };
     const service = await start();
     await writeFile(join(directory, 'ca.pem'), service.authorityPem);
     return new Rig({ service, start, rootKey, directory, authority, sinks, log, redis });
@@ -198,6 +200,11 @@ export class Rig {
       PATH: process.env.PATH ?? '',
       HTTPS_PROXY: `http://${proxy.user ?? 'x'}:${proxy.key}@127.0.0.1:${this.proxyPort}`,
     });
+  }
+
+  /** Another service on the same store, to be closed by whoever started it. */
+  startBeside(role: Role, settings: Readonly<Record<string, string>> = {}): Promise<Service> {
+    return this.#start(role, settings);
   }
 
   /** Ends the service and starts it again, on other ports. `between` has the store to itself. */

@@ -6,6 +6,8 @@ export interface Answer {
   /** Milliseconds of `performance.now()`. */
   readonly askedAt: number;
   readonly answeredAt: number;
+  /** Of the proxy. */
+  readonly port: number;
   readonly status: number;
   readonly code: string | undefined;
 }
@@ -59,7 +61,7 @@ export class Traffic {
       const askedAt = performance.now();
       socket.write(bytes);
       const { status, headers, cut } = await reader.next();
-      this.answers.push({ askedAt, answeredAt: performance.now(), status, code: headers['x-alter-error'] });
+      this.answers.push({ askedAt, answeredAt: performance.now(), port, status, code: headers['x-alter-error'] });
       if (cut || socket.destroyed || headers.connection === 'close') {
         socket.destroy();
         socket = await connectTo(port);
