@@ -45,7 +45,16 @@ export const identityProviderRoutes: readonly Route[] = [
       const claims = mergeClaims(defaultClaimNames, body.claims);
       const algorithms = [...new Set(body.algorithms)];
       const created = await changes.after({
-        create: () => app.identityProviders.create({ name, issuer, audience, jwksUrl, claims, algorithms }),
+        create: () =>
+          app.identityProviders.create({
+            name,
+            issuer,
+            audience,
+            jwksUrl,
+            claims,
+            algorithms,
+            singleUse: body.single_use,
+          }),
         event: ({ value }) => providerEvent('identity_provider.created', value),
         takeBack: ({ value }) => app.identityProviders.delete(value.id),
       });
@@ -85,6 +94,7 @@ export const identityProviderRoutes: readonly Route[] = [
         jwksUrl: body.jwks_url ?? provider.jwksUrl,
         claims: mergeClaims(provider.claims, body.claims ?? {}),
         algorithms: body.algorithms === undefined ? provider.algorithms : [...new Set(body.algorithms)],
+        singleUse: body.single_use ?? provider.singleUse,
       });
       if (isAnotherPerson(current.value, change(current.value))) await requireNoUsers(app, id);
       const updated = await changes.before(providerEvent('identity_provider.updated', current.value), () =>

@@ -34,6 +34,11 @@ const claims = z.strictObject({
   name: claimName.optional(),
   groups: claimName.optional(),
 });
+const singleUse = z
+  .boolean()
+  .meta({
+    description: 'Each token is good for one request; it then needs jti and iat, and may live for a day at most',
+  });
 const algorithms = z.array(z.enum(tokenAlgorithms)).min(1).max(tokenAlgorithms.length);
 const search = z.string().min(1).max(128).optional();
 const externalId = line(maxExternalIdLength);
@@ -61,6 +66,7 @@ export const principalRequests = {
     jwks_url: httpsUrl.optional().meta({ description: 'Absent: taken from the discovery document of the issuer' }),
     claims: claims.default({}),
     algorithms: algorithms.default(['RS256', 'ES256']),
+    single_use: singleUse.default(false),
   }),
   updateProvider: z.strictObject({
     name: line(128).optional(),
@@ -69,6 +75,7 @@ export const principalRequests = {
     jwks_url: httpsUrl.optional(),
     claims: claims.optional(),
     algorithms: algorithms.optional(),
+    single_use: singleUse.optional(),
   }),
   createUser: z.strictObject({
     idp_id: id,
@@ -116,6 +123,7 @@ const provider = z
     jwks_url: z.string(),
     claims: z.strictObject({ user: z.string(), email: z.string(), name: z.string(), groups: z.string() }),
     algorithms: z.array(z.enum(tokenAlgorithms)),
+    single_use: singleUse,
     created_at: time,
     updated_at: time,
   })

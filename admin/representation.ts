@@ -146,6 +146,7 @@ export function representProvider(provider: IdentityProvider) {
     jwks_url: provider.jwksUrl,
     claims: { user, email, name, groups },
     algorithms: provider.algorithms,
+    single_use: provider.singleUse,
     created_at: formatTime(provider.createdAt),
     updated_at: formatTime(provider.updatedAt),
   };

@@ -19,9 +19,15 @@ export const identityProviderFlags = {
     description: 'What its tokens may be signed with, joined by commas; otherwise RS256,ES256.',
     helpValue: 'A,…',
   }),
+  'single-use': Flags.boolean({
+    description: 'Each of its tokens is good for one request; they need jti and iat then.',
+    allowNo: true,
+  }),
 };
 
-type Given = { readonly [Name in keyof typeof identityProviderFlags]?: string | undefined };
+type Given = { readonly [Name in Exclude<keyof typeof identityProviderFlags, 'single-use'>]?: string | undefined } & {
+  readonly 'single-use'?: boolean | undefined;
+};
 
 /** The fields of a request, only those that were given. */
 export function identityProviderFields(flags: Given): Record<string, unknown> {
@@ -38,5 +44,6 @@ export function identityProviderFields(flags: Given): Record<string, unknown> {
     jwks_url: flags['jwks-url'],
     claims: Object.keys(claims).length === 0 ? undefined : claims,
     algorithms: flags.algorithms === undefined ? undefined : splitList([flags.algorithms], '--algorithms'),
+    single_use: flags['single-use'],
   });
 }

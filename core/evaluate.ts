@@ -97,7 +97,8 @@ export function evaluate(request: EgressRequest, subject: Subject, now: number):
       delegation: subject.delegation?.delegation ?? null,
       user: user?.kind === 'verified' ? user.user : null,
       origin,
-      rates: [...keyRates(caller), ...verdict.rates],
+      // All together, or none: a request that is too fast does not use up the token that it shows.
+      rates: [...keyRates(caller), ...verdict.rates, ...tokenUse(user)],
     }),
   };
 }
@@ -214,6 +215,11 @@ export function evaluateUntagged(
     kind: 'allow',
     passage: new UntaggedPassage({ caller: request.caller, origin: request.origin, rates: keyRates(request.caller) }),
   };
+}
+
+/** Whatever the grant is to: a token that is shown beside it is used. */
+function tokenUse(user: EgressRequest['user']): readonly RateDemand[] {
+  return user?.kind === 'verified' && user.user.use !== undefined ? [user.user.use] : [];
 }
 
 /** A derived key also uses up what its parent has. */

@@ -36,6 +36,8 @@ export interface IdentityProvider {
   readonly jwksUrl: string;
   readonly claims: ClaimNames;
   readonly algorithms: readonly TokenAlgorithm[];
+  /** Each of its tokens is good for one request. */
+  readonly singleUse: boolean;
   readonly createdAt: number;
   readonly updatedAt: number;
 }

@@ -1,3 +1,5 @@
+import type { RateDemand } from './rate.ts';
+
 /** An end user of the app, as an identity provider knows them. Appears when first seen in a verified token, or is created. */
 export interface User {
   readonly id: string;
@@ -31,6 +33,8 @@ export interface VerifiedUser {
   readonly addedGroups?: readonly string[];
   /** When the token was issued, as it says; 0 where it does not. */
   readonly issuedAt: number;
+  /** What the token uses up with the request that shows it; absent: nothing, it may be shown again. */
+  readonly use?: RateDemand;
 }
 
 /** Every group that the user is in, each once. */

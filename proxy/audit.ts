@@ -3,6 +3,7 @@ import { AlterError } from '../core/errors.ts';
 import type { Passage, Permit } from '../core/evaluate.ts';
 import { issueId } from '../core/id.ts';
 import type { Origin } from '../core/origin.ts';
+import type { RateDemand } from '../core/rate.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { UserProof } from '../core/user.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
@@ -89,8 +90,9 @@ export class AuditTrail {
     const event = this.#event('decided', allowed);
     const { rates } = leave;
     const kept = log.decide(event, rates);
-    if (file === null) return kept === null || rates.length === 0 ? kept : kept.then(requireAllowed);
-    return Promise.all([kept, file.record(event)]).then(([verdicts]) => requireAllowed(verdicts ?? []));
+    if (file === null)
+      return kept === null || rates.length === 0 ? kept : kept.then((verdicts) => requireAllowed(verdicts, rates));
+    return Promise.all([kept, file.record(event)]).then(([verdicts]) => requireAllowed(verdicts ?? [], rates));
   }
 
   /** Records how it ended. Waits for nothing; a failed write is the sink's to report. */
@@ -171,9 +173,16 @@ function isoTime(now: number): string {
   return iso;
 }
 
-function requireAllowed(verdicts: readonly RateVerdict[]): void {
-  const refused = verdicts.find((verdict) => !verdict.allowed);
+/** Throws `rate_limited`, or `user_token_invalid` where the token was good for one request and had that. */
+function requireAllowed(verdicts: readonly RateVerdict[], rates: readonly RateDemand[]): void {
+  const at = verdicts.findIndex((verdict) => !verdict.allowed);
+  const refused = verdicts[at];
   if (refused === undefined) return;
+  if (rates[at]?.ofToken)
+    throw new AlterError('user_token_invalid', {
+      detail: 'It has been used: tokens of this identity provider are good for one request.',
+      hint: 'Get a new token for each request, and for each time that one is tried again.',
+    });
   throw new AlterError('rate_limited', { policyError: 'rate_limited', retryAfterSeconds: refused.retryAfterSeconds });
 }
 

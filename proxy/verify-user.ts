@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { compactVerify, importJWK } from 'jose';
 import { AlterError } from '../core/errors.ts';
 import type { IdentityProvider, TokenAlgorithm } from '../core/identity-provider.ts';
+import type { RateDemand } from '../core/rate.ts';
 import { maxExternalIdLength, maxGroupsOfUser, type UserProof, type VerifiedUser } from '../core/user.ts';
 import { Lru } from '../vault/lru.ts';
 import type { ReadModel } from '../vault/read-model.ts';
@@ -28,6 +29,8 @@ const maxTokenLength = 8_192;
 const leewayMs = 60_000;
 const maxAudiences = 50;
 const maxTextLength = 1_024;
+/** So long the store remembers an id at the least. */
+const maxSingleUseLifeMs = 86_400_000;
 /** Parameters that bring a key along, point to one, or change what the signature is over: RFC 7515 section 4.1, RFC 7797. */
 const refusedParameters = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'enc', 'zip', 'epk'];
 /** `logout+jwt`, `dpop+jwt` and their like are signed by the same keys and are no proof of a user: RFC 8725 section 3.11. */
@@ -157,10 +160,38 @@ function readClaims(claims: Claims, provider: IdentityProvider): Said {
       name: findText(find(claims, names.name)),
       groups: readGroups(find(claims, names.groups)),
       issuedAt,
+      ...(provider.singleUse ? { use: readUse(claims, { provider, issuedAt, expiresAt }) } : {}),
     },
     notBefore: Math.max(notBefore, issuedAt), // one from the future was made by a clock that nobody can rely on
     expiresAt,
   };
+}
+
+/**
+ * A token that is good for one request is counted by the store, in the step that records the decision: once in a window that
+ * holds its whole life, so that no window begins anew while it lasts. Windows are counted from the epoch; of powers of two
+ * the smallest that fits is at most a few times the token's life, unless that spans a round moment.
+ */
+function readUse(
+  claims: Claims,
+  of: { readonly provider: IdentityProvider; readonly issuedAt: number; readonly expiresAt: number },
+): RateDemand {
+  const { jti } = claims;
+  if (typeof jti !== 'string' || jti === '' || jti.length > maxTextLength)
+    throw invalid('It has no id (jti), which the tokens of this provider need because each is good for one request.');
+  if (claims.iat === undefined)
+    throw invalid(
+      'It has no time of issue (iat), which this provider needs because each token is good for one request.',
+    );
+  if (of.expiresAt - of.issuedAt > maxSingleUseLifeMs)
+    throw invalid('It lives for longer than a day, which is too long for a token that is good for one request.');
+  // The store's clock counts; it may differ from ours by as much as the issuer's may.
+  const from = Math.max(0, Math.floor((of.issuedAt - 2 * leewayMs) / 1_000));
+  const until = Math.ceil((of.expiresAt + 2 * leewayMs) / 1_000);
+  let perSeconds = 1;
+  while (Math.floor(from / perSeconds) !== Math.floor(until / perSeconds)) perSeconds *= 2;
+  const digest = createHash('sha256').update(jti).digest('base64url');
+  return { bucket: `token:${of.provider.id}:${digest}`, requests: 1, perSeconds, ofToken: true };
 }
 
 function requireCurrent({ notBefore, expiresAt }: Said, now: number): void {

@@ -3,7 +3,7 @@ import { issueId } from '../core/id.ts';
 import { type IdentityProvider, tokenAlgorithms } from '../core/identity-provider.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Page, PageQuery, Versioned } from './record.ts';
-import { listOf, objectOf, oneOf, text, whole } from './record-shape.ts';
+import { listOf, objectOf, oneOf, text, truth, whole } from './record-shape.ts';
 import { type RecordKind, SealedRecords } from './sealed-records.ts';
 import type { Store } from './store.ts';
 
@@ -25,9 +25,11 @@ export const identityProviderKind: RecordKind<IdentityProvider> = {
     jwksUrl: text(2_048),
     claims: objectOf({ user: claimName, email: claimName, name: claimName, groups: claimName }),
     algorithms: listOf(oneOf(tokenAlgorithms), tokenAlgorithms.length),
+    singleUse: truth,
     createdAt: whole,
     updatedAt: whole,
   },
+  absent: { singleUse: false },
   idOf: (provider) => provider.id,
   spaceOf: (provider) => provider.appId,
   namesOf: (provider, keys) => [keys.word('issuer', provider.issuer)],
@@ -50,7 +52,7 @@ export class IdentityProviderRepository {
     if (total >= maxIdentityProviders)
       throw new AlterError('conflict', { detail: `An app has at most ${maxIdentityProviders} identity providers.` });
     const now = this.#clock();
-    const { name, issuer, audience, jwksUrl, claims, algorithms } = draft;
+    const { name, issuer, audience, jwksUrl, claims, algorithms, singleUse } = draft;
     const appId = this.#keys.space;
     const id = issueId(now);
     return this.#records.create({
@@ -62,6 +64,7 @@ export class IdentityProviderRepository {
       jwksUrl,
       claims,
       algorithms,
+      singleUse,
       createdAt: now,
       updatedAt: now,
     });

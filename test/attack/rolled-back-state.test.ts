@@ -266,6 +266,7 @@ describe('the deletion of a record', () => {
         ...draft,
         claims: defaultClaimNames,
         algorithms: ['ES256'],
+        singleUse: false,
       });
       const place = { type: 'identity-provider', id: provider.value.id };
       const [old] = await store.get(app.appId, [place]);

@@ -54,6 +54,7 @@ describe('tampered state', () => {
       jwksUrl: 'https://idp.example.com/keys',
       claims: defaultClaimNames,
       algorithms: ['ES256'],
+      singleUse: false,
     });
     const idpId = provider.value.id;
     const known = { idpId, externalId: 'ada', email: null, name: null, groups: ['ops'], issuedAt: startOfTime };
