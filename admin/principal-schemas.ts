@@ -34,11 +34,9 @@ const claims = z.strictObject({
   name: claimName.optional(),
   groups: claimName.optional(),
 });
-const singleUse = z
-  .boolean()
-  .meta({
-    description: 'Each token is good for one request; it then needs jti and iat, and may live for a day at most',
-  });
+const singleUse = z.boolean().meta({
+  description: 'Each token is good for one request; it then needs jti and iat, and may live for a day at most',
+});
 const algorithms = z.array(z.enum(tokenAlgorithms)).min(1).max(tokenAlgorithms.length);
 const search = z.string().min(1).max(128).optional();
 const externalId = line(maxExternalIdLength);

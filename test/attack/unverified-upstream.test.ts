@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer as createTlsServer, type SecureVersion } from 'node:tls';
+import { createServer as createTlsServer, type SecureVersion, type Server as TlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openAuthority } from '../../certs/authority.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
@@ -24,9 +24,9 @@ interface BadUpstream {
 /** A server that presents a certificate and counts the bytes of HTTP that it got. */
 class Presenter {
   httpBytes = 0;
-  readonly #server: Server;
+  readonly #server: TlsServer;
 
-  constructor(server: Server) {
+  constructor(server: TlsServer) {
     this.#server = server;
   }
 
@@ -54,6 +54,11 @@ class Presenter {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** What it shows from now on. */
+  present({ certificate, key }: BadUpstream): void {
+    this.#server.setSecureContext({ cert: certificate, key });
   }
 
   close(): void {
@@ -173,7 +178,11 @@ describe('an upstream that does not prove its name', () => {
       '-subj',
       '/CN=stranger',
     );
-    rig = await Rig.open({ settings: { ALTER_UPSTREAM_CA: read('ca.pem') }, alsoAllow: '127.0.0.0/8' });
+    rig = await Rig.open({
+      settings: { ALTER_UPSTREAM_CA: read('ca.pem') },
+      alsoAllow: '127.0.0.0/8',
+      alsoResolve: ['b.test'],
+    });
     key = (await rig.mintKey()).key;
   }, 30_000);
   afterAll(async () => {
@@ -181,16 +190,16 @@ describe('an upstream that does not prove its name', () => {
     rmSync(directory, { recursive: true });
   });
 
-  const askThrough = async (port: number): Promise<readonly [number, string | undefined]> => {
-    const secret: StoredSecret = await rig.storeSecret({ hosts: [`a.test:${port}`] });
+  const askThrough = async (port: number, host = 'a.test'): Promise<readonly [number, string | undefined]> => {
+    const secret: StoredSecret = await rig.storeSecret({ hosts: [`${host}:${port}`] });
     const tunnel = await mustOpen({
       proxyPort: rig.proxyPort,
-      target: `a.test:${port}`,
+      target: `${host}:${port}`,
       key,
-      serverName: 'a.test',
+      serverName: host,
       ca: rig.service.authorityPem,
     });
-    tunnel.socket.write(`GET /p HTTP/1.1\r\nHost: a.test:${port}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+    tunnel.socket.write(`GET /p HTTP/1.1\r\nHost: ${host}:${port}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
     const answer = await tunnel.reader.next();
     tunnel.socket.destroy();
     return [answer.status, answer.headers['x-alter-error']];
@@ -215,6 +224,14 @@ describe('an upstream that does not prove its name', () => {
       () => issue('ip', { extensions: `${server}subjectAltName=IP:127.0.0.1\n` }),
     ],
     ['with the address as a DNS name', () => issue('ipdns', { extensions: `${server}subjectAltName=DNS:127.0.0.1\n` })],
+    [
+      'with the name before a NUL',
+      () => {
+        const name = Buffer.from('a.test\0.evil.test', 'latin1');
+        const san = Buffer.concat([Buffer.from([0x30, name.length + 2, 0x82, name.length]), name]);
+        return issue('nul', { extensions: `${server}subjectAltName=DER:${san.toString('hex')}\n` });
+      },
+    ],
     ['from a stranger', () => issue('unknown', { extensions: named, issuer: 'stranger' })],
     [
       'for clients, not servers',
@@ -310,6 +327,50 @@ describe('an upstream that does not prove its name', () => {
     } finally {
       presenter.close();
     }
+  });
+
+  it('gets nothing on the next connection, where it shows another certificate then', async () => {
+    const presenter = await Presenter.open(issue('before', { extensions: named }));
+    try {
+      expect((await askThrough(presenter.port))[0]).toBe(200);
+      const { httpBytes } = presenter;
+      presenter.present(issue('after', { extensions: `${server}subjectAltName=DNS:b.test\n` }));
+      expect(await askThrough(presenter.port)).toEqual([502, 'upstream_tls']);
+      expect(presenter.httpBytes).toBe(httpBytes);
+    } finally {
+      presenter.close();
+    }
+  });
+
+  it('gets nothing for another name by the session of the name that it has proved', async () => {
+    const presenter = await Presenter.open(issue('session', { extensions: named }));
+    try {
+      for (let i = 0; i < 3; i++) expect((await askThrough(presenter.port))[0]).toBe(200);
+      const { httpBytes } = presenter;
+      for (let i = 0; i < 3; i++) expect(await askThrough(presenter.port, 'b.test')).toEqual([502, 'upstream_tls']);
+      expect(presenter.httpBytes).toBe(httpBytes);
+      expect((await askThrough(presenter.port))[0]).toBe(200);
+    } finally {
+      presenter.close();
+    }
+  });
+
+  it('gets nothing where it does not know the name', async () => {
+    let bytes = 0;
+    const { certificate, key: leafKey } = issue('unasked', { extensions: named });
+    const stranger = createTlsServer(
+      {
+        cert: certificate,
+        key: leafKey,
+        SNICallback: (_, done) => done(new Error('unrecognized name')),
+      },
+      (socket) => socket.on('data', (chunk: Buffer) => (bytes += chunk.length)),
+    );
+    stranger.on('tlsClientError', () => {});
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+    expect(await askThrough((stranger.address() as AddressInfo).port)).toEqual([502, 'upstream_tls']);
+    expect(bytes).toBe(0);
+    stranger.close();
   });
 
   it('gets nothing where it shows a certificate of our own interception CA, although that CA is trusted', async () => {
