@@ -9,7 +9,7 @@ import type { AdminContext } from './state.ts';
 
 const pollMs = 50;
 /** A request may take 30 s, but nobody waits that long for the request of somebody else. */
-const patienceMs = 5_000;
+const patienceMs = 3_000;
 
 /** Whether a route makes something, so that a repeated request would make it twice. */
 export function takesIdempotencyKey(route: Pick<Route, 'method' | 'status'>): boolean {

@@ -17,6 +17,7 @@ import { FailureCounter } from './failure-counter.ts';
 import { guardHost, guardOrigin } from './guard-request.ts';
 import { readBody } from './read-body.ts';
 import { identifyRequest } from './request-id.ts';
+import type { Services } from './route.ts';
 import { routes } from './routes.ts';
 import type { AdminMiddleware, AdminState } from './state.ts';
 import { statePath } from './state-routes.ts';
@@ -39,6 +40,8 @@ export interface AdminOptions {
   readonly sidecarStore: SidecarStore;
   /** As the data plane would reach it; absent: identity providers are not discovered. */
   readonly fetchHttps?: (url: string) => Promise<Buffer>;
+  /** As the data plane would reach it; absent: webhooks are not tested. */
+  readonly postHttps?: Services['postHttps'];
   /** What application code is known and proves its users by; absent: there are no routes for it. */
   readonly runtime?: {
     readonly findCaller: (keyId: string) => Promise<Caller | null>;
@@ -77,6 +80,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       allowAddresses: options.allowAddresses,
       sidecarStore: options.sidecarStore,
       fetchHttps: options.fetchHttps ?? refuseToFetch,
+      postHttps: options.postHttps ?? refuseToFetch,
       verifyUser: options.runtime?.verifyUser ?? refuseToVerify,
     }),
   ];
@@ -103,6 +107,6 @@ async function refuseToVerify(): Promise<VerifiedUser> {
   throw new AlterError('user_token_invalid', { detail: 'This service verifies no tokens.' });
 }
 
-async function refuseToFetch(): Promise<Buffer> {
+async function refuseToFetch(): Promise<never> {
   throw new AlterError('upstream_refused', { detail: 'This service fetches nothing.' });
 }

@@ -61,6 +61,7 @@ async function answer(
     allowAddresses: of.allowAddresses,
     sidecarStore: of.sidecarStore,
     fetchHttps: of.fetchHttps,
+    postHttps: of.postHttps,
     verifyUser: of.verifyUser,
     params,
     query: parseFields(route.query ?? z.strictObject({}), readQuery(ctx)),

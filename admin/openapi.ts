@@ -14,6 +14,7 @@ const parameterDescriptions: Record<string, string> = {
   user: 'Id of the user',
   group: 'Id or external id of the group',
   delegation: 'Id of the delegation',
+  webhook: 'Id of the webhook',
 };
 
 /** The OpenAPI 3.1 document of a table of routes. */

@@ -52,6 +52,11 @@ export interface Services {
   readonly sidecarStore: SidecarStore;
   /** Fetches a small document over https, through the guard that all of the service's own calls go through. */
   readonly fetchHttps: (url: string) => Promise<Buffer>;
+  /** As {@link fetchHttps}, to tell something. Resolves with any status. */
+  readonly postHttps: (
+    url: string,
+    of: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
+  ) => Promise<{ readonly status: number }>;
   /** Rejects with `user_token_invalid`. */
   readonly verifyUser: (token: string, appId: string, now: number) => Promise<VerifiedUser>;
 }

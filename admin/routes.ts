@@ -21,6 +21,7 @@ import { templateRoutes } from './templates.ts';
 import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
 import { userRoutes } from './users.ts';
+import { webhookRoutes } from './webhooks.ts';
 
 /** Everything that the admin API answers to. */
 export const routes: readonly Route[] = [
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...groupRoutes,
   ...delegationRoutes,
   ...accessRoutes,
+  ...webhookRoutes,
   ...runtimeRoutes,
   ...policyRoutes,
   ...auditRoutes,

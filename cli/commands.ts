@@ -239,6 +239,21 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   ],
   'users:list': ['List the users that are known.', () => import('./commands/users/list.ts')],
   'users:show': ['Show one user.', () => import('./commands/users/show.ts')],
+  'webhooks:create': [
+    'Have audit events of the app posted to an HTTPS endpoint.',
+    () => import('./commands/webhooks/create.ts'),
+  ],
+  'webhooks:delete': ['Send nothing more to an endpoint.', () => import('./commands/webhooks/delete.ts')],
+  'webhooks:list': [
+    'List where audit events are sent to, and how that goes.',
+    () => import('./commands/webhooks/list.ts'),
+  ],
+  'webhooks:show': ['Show one webhook, without its secret.', () => import('./commands/webhooks/show.ts')],
+  'webhooks:test': ['Post a delivery without events to an endpoint now.', () => import('./commands/webhooks/test.ts')],
+  'webhooks:update': [
+    'Change a webhook, or take it out of use and back.',
+    () => import('./commands/webhooks/update.ts'),
+  ],
 };
 
 /** What stands before the commands of a group, and before a group inside it. */
@@ -262,4 +277,5 @@ export const topics: Readonly<Record<string, string>> = {
   state: 'Whether the store was rolled back, and the way out of it.',
   tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
   users: 'People, as an identity provider knows them.',
+  webhooks: 'Audit events, sent to an HTTPS endpoint as they happen.',
 };

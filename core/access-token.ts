@@ -1,4 +1,4 @@
-const resources = ['secrets', 'keys', 'agents', 'apps', 'policy', 'identity_providers', 'tokens'] as const;
+const resources = ['secrets', 'keys', 'agents', 'apps', 'policy', 'identity_providers', 'webhooks', 'tokens'] as const;
 
 /** What a PAT may do. Verbs are separate: `write` implies `read`, `admin` implies both, and nothing implies `delete`. */
 export const dashboardScopes = [

@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { connectionsFor, findOpenFilesLimit } from './open-files.ts';
 import type { State } from './state.ts';
-import { openGuardedFetch, openUsers, openUses } from './users.ts';
+import { openGuardedHttps, openUsers, openUses } from './users.ts';
 
 /** How many hosts the proxy keeps a certificate for at a time. */
 const maxLeaves = 10_000;
@@ -43,7 +43,7 @@ export async function startDataPlane(of: {
   vault.store.onRollback(({ error }) => {
     if (error !== null) metrics.countSecurityEvent('state_rollback');
   });
-  const fetch = openGuardedFetch({
+  const { fetch } = openGuardedHttps({
     config,
     authorityPem: authority.certificatePem,
     ownListeners: () => (proxy === null ? of.ownListeners() : [...of.ownListeners(), proxy.address]),

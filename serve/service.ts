@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { bootstrap } from '../admin/bootstrap.ts';
+import { WebhookDelivery } from '../admin/deliver-webhooks.ts';
 import { type RunningAdmin, startAdmin } from '../admin/main.ts';
 import { createAuthority } from '../certs/authority.ts';
 import { AddressSet } from '../core/address.ts';
@@ -20,7 +21,7 @@ import { tellOfRotation } from './rotation.ts';
 import { openState } from './state.ts';
 import { openStoreOf, redisSettings } from './store.ts';
 import { writeTrustBundle } from './trust-bundle-file.ts';
-import { openGuardedFetch } from './users.ts';
+import { openGuardedHttps } from './users.ts';
 import { startWorkers, Workers } from './workers.ts';
 
 export type Role = 'all' | 'proxy' | 'admin';
@@ -108,7 +109,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     let adminUrl: string | null = null;
     let admin: RunningAdmin | null = null;
     if (role !== 'proxy' && vault !== null) {
-      const fetch = openGuardedFetch({
+      const { fetch, post } = openGuardedHttps({
         config,
         authorityPem: authority.certificatePem,
         ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
@@ -132,6 +133,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
           redisSettings(config),
         ),
         fetchHttps: fetch,
+        postHttps: post,
         runtime,
       });
       admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
@@ -139,6 +141,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       undo.push(() => startedAdmin.close());
       listeners.push(addressOf(admin.url));
       adminUrl = admin.url;
+      const changes = { log: auditLog, file: auditFile };
+      const delivery = new WebhookDelivery({ vault, audit: changes, postHttps: post, clock, log });
+      undo.push(() => delivery.close());
     }
     if (role !== 'admin') {
       const starting =

@@ -1,6 +1,12 @@
 import { AddressSet } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
-import { type FetchHttps, fetchHttpsThrough } from '../proxy/fetch-https.ts';
+import {
+  type FetchHttps,
+  fetchHttpsThrough,
+  type Guard,
+  type PostHttps,
+  postHttpsThrough,
+} from '../proxy/fetch-https.ts';
 import { KeySets } from '../proxy/key-sets.ts';
 import { reaches } from '../proxy/own-listener.ts';
 import { UserMemory } from '../proxy/remember-users.ts';
@@ -13,16 +19,16 @@ import type { ReadModel } from '../vault/read-model.ts';
 import type { DataPlaneVault } from '../vault/vault.ts';
 
 /** The calls that the service makes by itself, through the guard that the calls of workloads go through. */
-export function openGuardedFetch(of: {
+export function openGuardedHttps(of: {
   readonly config: Config;
   readonly authorityPem: string;
   readonly ownListeners: () => readonly ListenAddress[];
   readonly resolver: Resolver | undefined;
-}): FetchHttps {
+}): { readonly fetch: FetchHttps; readonly post: PostHttps } {
   const { config } = of;
-  let fetch: FetchHttps | undefined; // made when first needed: the root store takes up to 31 ms, and most need none
-  const open = (): FetchHttps =>
-    fetchHttpsThrough({
+  let guard: Guard | undefined; // made when first needed: the root store takes up to 31 ms, and most need none
+  const open = (): Guard => {
+    guard ??= {
       dial: {
         resolver: of.resolver ?? new SystemResolver(config.hosts),
         allowed: new AddressSet(config.allowAddresses),
@@ -30,10 +36,12 @@ export function openGuardedFetch(of: {
         connectTimeoutMs: config.timeouts.connectMs,
       },
       tls: new UpstreamTls({ extraRoots: config.upstreamCa, ownAuthorityPem: of.authorityPem }),
-    });
-  return (url) => {
-    fetch ??= open();
-    return fetch(url);
+    };
+    return guard;
+  };
+  return {
+    fetch: (url) => fetchHttpsThrough(open())(url),
+    post: (url, request) => postHttpsThrough(open())(url, request),
   };
 }
 

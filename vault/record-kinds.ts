@@ -10,10 +10,12 @@ import { identityProviderKind } from './identity-provider-repository.ts';
 import { keyKind, keyOwnerKind } from './key-repository.ts';
 import { appKeyType } from './keyring.ts';
 import { lastUseKind } from './last-use-repository.ts';
+import { leaseKind } from './lease-repository.ts';
 import type { RecordKind } from './sealed-records.ts';
 import { secretKind } from './secret-repository.ts';
 import { secretVersionKind } from './secret-version.ts';
 import { userKind, userSubjectKind } from './user-repository.ts';
+import { webhookKind, webhookOwnerKind, webhookProgressKind, webhookSecretKind } from './webhook-repository.ts';
 
 /**
  * Every kind of record that there is, in the order in which a backup holds them: what refers to another comes before it. A
@@ -22,6 +24,7 @@ import { userKind, userSubjectKind } from './user-repository.ts';
 export const recordKinds = [
   ...[entryKind, remainsKind, accessTokenKind, authorityKind, keyOwnerKind],
   ...[appKind, attemptKind, lastUseKind],
+  ...[webhookOwnerKind, webhookSecretKind, webhookProgressKind, webhookKind, leaseKind],
   ...[delegationKind, grantKind, secretKind, secretVersionKind],
   ...[keyKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
 ] as unknown as readonly RecordKind<object>[]; // each opens and seals what is of its own type only

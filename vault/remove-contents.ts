@@ -12,8 +12,9 @@ import { secretVersionKind } from './secret-version.ts';
 import { RevisionConflict, type Store, type StoredRecord } from './store.ts';
 import { fromStoreFailure } from './store-failure.ts';
 import { userKind, userSubjectKind } from './user-repository.ts';
+import { webhookKind, webhookOwnerKind, webhookProgressKind, webhookSecretKind } from './webhook-repository.ts';
 
-/** Everything that is kept in the space of an app. By the keys, what stands in the system space is found. */
+/** Everything that is kept in the space of an app. By keys and webhooks, what stands in the system space is found. */
 const types = [
   'app', // the record itself, named by what it is, as the repository of apps uses this file
   keyKind,
@@ -28,6 +29,9 @@ const types = [
   groupKind,
   attemptKind,
   lastUseKind,
+  webhookKind,
+  webhookSecretKind,
+  webhookProgressKind,
 ].map((kind) => (typeof kind === 'string' ? kind : kind.type));
 
 const batch = 200;
@@ -45,7 +49,8 @@ export async function removeContents(
       for (;;) {
         const { records } = await store.list({ space, type, limit: batch });
         if (records.length === 0) break;
-        if (type === keyKind.type) await removeOwners(system, records);
+        if (type === keyKind.type) await removeOwners(system, keyOwnerKind.type, records);
+        if (type === webhookKind.type) await removeOwners(system, webhookOwnerKind.type, records);
         await remove(store, space, records);
       }
     }
@@ -54,10 +59,10 @@ export async function removeContents(
   }
 }
 
-async function removeOwners(store: Store, keys: readonly StoredRecord[]): Promise<void> {
+async function removeOwners(store: Store, type: string, owned: readonly StoredRecord[]): Promise<void> {
   const owners = await store.get(
     systemSpace,
-    keys.map(({ id }) => ({ type: keyOwnerKind.type, id })),
+    owned.map(({ id }) => ({ type, id })),
   );
   await remove(
     store,

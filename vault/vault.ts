@@ -15,11 +15,15 @@ import { KeyRepository } from './key-repository.ts';
 import { appKeyType, Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } from './keyring.ts';
 import type { Kms, KmsKeys } from './kms.ts';
 import { LastUseRepository } from './last-use-repository.ts';
+import { LeaseRepository } from './lease-repository.ts';
+import { appKeyType } from './record-kinds.ts';
+import { SealedRecords } from './sealed-records.ts';
 import { SecretRepository } from './secret-repository.ts';
 import { StateMarks } from './state-marks.ts';
 import type { Store } from './store.ts';
 import { asked } from './store-failure.ts';
 import { UserRepository } from './user-repository.ts';
+import { type WebhookOwner, WebhookRepository, webhookOwnerKind } from './webhook-repository.ts';
 import { WrappedKeys } from './wrapped-keys.ts';
 
 /** The sealed state of one app. */
@@ -35,6 +39,7 @@ export interface AppVault {
   readonly delegations: DelegationRepository;
   readonly idempotency: IdempotencyRepository;
   readonly lastUses: LastUseRepository;
+  readonly webhooks: WebhookRepository;
   readonly audit: AuditReader;
 }
 
@@ -73,6 +78,9 @@ export class Vault implements DataPlaneVault {
   readonly wrappedKeys: WrappedKeys;
   /** Events that belong to no app. */
   readonly audit: AuditReader;
+  /** Which apps have webhooks. */
+  readonly webhookOwners: Pick<SealedRecords<WebhookOwner>, 'list'>;
+  readonly leases: LeaseRepository;
   /** Of what is made in no app. */
   readonly idempotency: IdempotencyRepository;
   /**
@@ -100,6 +108,8 @@ export class Vault implements DataPlaneVault {
     this.authority = new AuthorityRepository(of);
     this.wrappedKeys = new WrappedKeys(of);
     this.audit = new AuditReader({ store: of.store, keys: of.systemKeys });
+    this.webhookOwners = new SealedRecords({ kind: webhookOwnerKind, keys: of.systemKeys, store: of.store });
+    this.leases = new LeaseRepository({ ...of, keys: of.systemKeys });
     this.idempotency = new IdempotencyRepository({ ...of, keys: of.systemKeys });
     this.#systemKeys = of.systemKeys;
     const unguarded = { ...of, store: of.store.unguarded };
@@ -128,6 +138,7 @@ export class Vault implements DataPlaneVault {
       delegations: new DelegationRepository(deps),
       idempotency: new IdempotencyRepository(deps),
       lastUses: new LastUseRepository(deps),
+      webhooks: new WebhookRepository(deps),
       audit: new AuditReader(deps),
     };
   }
