@@ -10,6 +10,7 @@ let rig: AdminRig;
 let secrets: string;
 let agent: string;
 let idp: string;
+let webhook: string;
 let key: string;
 let before: string;
 
@@ -35,6 +36,8 @@ beforeAll(async () => {
   idp = (await rig.send('POST', `${base}/identity-providers`, { body: provider })).json.id;
   const minted = await rig.send('POST', `${base}/keys`, { body: { name: 'k', scopes: runtimeScopes } });
   key = minted.json.key;
+  const hook = { name: 'h', url: 'https://hook.example.com/', events: ['key.*'] };
+  webhook = (await rig.send('POST', `${base}/webhooks`, { body: hook })).json.id;
   before = await snapshot();
 });
 afterEach(async () => {
@@ -190,6 +193,8 @@ const fine: Record<string, readonly unknown[]> = {
   default_ttl_seconds: [null, 1],
   ttl_seconds: [1],
   keep_old: [true],
+  decision: [null],
+  enabled: [true],
 };
 
 describe('every field of every body', () => {
@@ -200,7 +205,11 @@ describe('every field of every body', () => {
     async (_, route) => {
       const path = route.path.replace('{app}', rig.app.id).replace('{secret}', 'stripe');
       const grant = (await rig.send('GET', `/v1/apps/${rig.app.id}/grants`)).json.items[0].grant_id;
-      const target = path.replace('{grant}', grant).replace('{agent}', agent).replace('{idp}', idp);
+      const target = path
+        .replace('{grant}', grant)
+        .replace('{agent}', agent)
+        .replace('{idp}', idp)
+        .replace('{webhook}', webhook);
       if (/\{(?:key|token)\}/.test(target)) return; // the shape of its one field is checked with the other names
       for (const field of Object.keys(route.body!.shape)) {
         for (const value of wrong) {

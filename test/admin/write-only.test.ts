@@ -43,7 +43,10 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     userId: user.json.id,
     expiresAt: rig.clock() + 60_000,
   });
+  const hook = { name: 'h', url: 'https://hook.example.com/', events: ['key.*'] };
+  const webhook = await rig.send('POST', `${base}/webhooks`, { body: hook });
   const found: Record<string, string> = {
+    webhook: webhook.json.id,
     agent: agent.json.id,
     idp: idpId,
     user: user.json.id,
@@ -76,7 +79,7 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
   expect(replies.every(({ status }) => status < 300)).toBe(true);
   const seen = [...replies.map(({ text, headers }) => `${text} ${JSON.stringify(headers)}`), ...rig.logged].join('\n');
   for (const encoding of encodings) expect(seen).not.toContain(encoding);
-  for (const token of [key.json.key, agentKey.json.key, rig.operator.plaintext]) {
+  for (const token of [webhook.json.secret, key.json.key, agentKey.json.key, rig.operator.plaintext]) {
     expect(seen).not.toContain(token);
     expect(seen).not.toContain(token.slice(-20));
   }

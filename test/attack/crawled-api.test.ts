@@ -135,10 +135,12 @@ async function fill(appId: string): Promise<Record<string, string>> {
     userId: user,
     expiresAt: rig.clock() + 3_600_000,
   });
+  const hook = { name: 'h', url: 'https://hook.example.com/', events: ['key.*'] };
+  const webhook = (await post('/webhooks', hook)).id;
   const token = (await rig.issuePat(['dashboard_keys:read'], { appId })).id;
   return {
     ...{ app: appId, secret: secret.id, grant, key, agent: made, idp, user, group },
-    ...{ delegation: delegation.value.id, token },
+    ...{ delegation: delegation.value.id, token, webhook },
   };
 }
 

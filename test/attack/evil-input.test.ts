@@ -87,6 +87,7 @@ beforeAll(async () => {
     ...{ app: rig.app.id, secret: secret.id, grant: secret.grant_id, key: minted.id, token: rig.operator.id },
     agent: (await post('/agents', { name: 'robot' })).id,
     idp: (await post('/identity-providers', provider)).id,
+    webhook: (await post('/webhooks', { name: 'h', url: 'https://hook.example.com/', events: ['key.*'] })).id,
   };
 });
 afterAll(() => rig.close());
