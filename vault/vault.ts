@@ -16,7 +16,6 @@ import { appKeyType, Keyring, type SpaceKeyring, type SpaceKeys, systemSpace } f
 import type { Kms, KmsKeys } from './kms.ts';
 import { LastUseRepository } from './last-use-repository.ts';
 import { LeaseRepository } from './lease-repository.ts';
-import { appKeyType } from './record-kinds.ts';
 import { SealedRecords } from './sealed-records.ts';
 import { SecretRepository } from './secret-repository.ts';
 import { StateMarks } from './state-marks.ts';
