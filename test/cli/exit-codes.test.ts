@@ -60,7 +60,7 @@ describe('the exit codes', () => {
 
   it('are these, from 0 to 8, and no other', () => {
     expect([...provoked.keys()].sort()).toEqual(['done', ...Object.keys(exitCodes)].sort());
-    expect(Object.values(exitCodes).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect([...Object.values(exitCodes)].toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 });
 

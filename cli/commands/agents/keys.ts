@@ -21,6 +21,7 @@ export default class AgentsKeys extends BaseCommand {
           { field: 'scopes' },
           { field: 'status' },
           { field: 'expires_at' },
+          { field: 'last_used_at' },
         ],
       },
       flags,

@@ -27,6 +27,7 @@ export default class KeysList extends BaseCommand {
           { field: 'scopes' },
           { field: 'status' },
           { field: 'expires_at' },
+          { field: 'last_used_at' },
         ],
       },
       flags,

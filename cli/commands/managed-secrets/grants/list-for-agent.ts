@@ -24,6 +24,7 @@ export default class GrantsListForAgent extends BaseCommand {
           { field: 'label' },
           { field: 'status' },
           { field: 'expires_at' },
+          { field: 'last_used_at' },
         ],
       },
       flags,

@@ -26,6 +26,7 @@ export default class GrantsList extends BaseCommand {
           { field: 'principal_type', header: 'PRINCIPAL' },
           { field: 'status' },
           { field: 'expires_at' },
+          { field: 'last_used_at' },
         ],
       },
       flags,
