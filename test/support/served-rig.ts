@@ -20,6 +20,8 @@ export interface ServedRigOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** `ulimit -n` of the service. */
   readonly openFiles?: number;
+  /** A command that is given the service to run in its own place. */
+  readonly within?: readonly string[];
 }
 
 const bin = resolve('dist/cli/bin.js');
@@ -51,7 +53,7 @@ export class ServedRig {
     this.exit = new Promise((done) => child.once('close', done));
   }
 
-  static async open({ settings, openFiles, redis }: ServedRigOptions = {}): Promise<ServedRig> {
+  static async open({ settings, openFiles, redis, within = [] }: ServedRigOptions = {}): Promise<ServedRig> {
     const authority = await TestAuthority.create();
     const sink = await Sink.open({ authority, host: 'a.test' });
     const directory = mkdtempSync(join(tmpdir(), 'alter-served-'));
@@ -68,7 +70,7 @@ export class ServedRig {
       ...settings,
     };
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
-    const child = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, bin, 'serve'], {
+    const child = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, ...within, process.execPath, bin, 'serve'], {
       cwd: directory,
       env,
       stdio: 'pipe',

@@ -39,6 +39,8 @@ export class Sink {
     readonly authority: TestAuthority | null;
     readonly host: string;
     readonly port?: number;
+    /** Another one of loopback. */
+    readonly address?: string;
   }): Promise<Sink> {
     const http = createHttpServer();
     const leaf = options.authority?.leafFor(options.host);
@@ -79,7 +81,7 @@ export class Sink {
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(options.port ?? 0, '127.0.0.1', resolve);
+      server.listen(options.port ?? 0, options.address ?? '127.0.0.1', resolve);
     });
     return sink;
   }
