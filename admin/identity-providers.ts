@@ -181,7 +181,7 @@ const fetchFailures: readonly ErrorCode[] = [
 ];
 
 /** OpenID Connect Discovery 1.0, section 4: the document must name the very issuer that it was asked of. */
-async function discover(issuer: string, fetchHttps: Services['fetchHttps']): Promise<string> {
+export async function discover(issuer: string, fetchHttps: Services['fetchHttps']): Promise<string> {
   const problem = (message: string) =>
     new AlterError('validation_failed', {
       detail: `issuer ${message}`,

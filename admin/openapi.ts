@@ -11,6 +11,7 @@ const parameterDescriptions: Record<string, string> = {
   key: 'Id or prefix of the key',
   agent: 'Id or name of the agent',
   idp: 'Id of the identity provider',
+  workload: 'Id of the workload identity',
   user: 'Id of the user',
   group: 'Id or external id of the group',
   delegation: 'Id of the delegation',

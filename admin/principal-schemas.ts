@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { agentStatuses, agentTypes } from '../core/agent.ts';
 import { tokenAlgorithms } from '../core/identity-provider.ts';
+import { isKubernetesName } from '../core/kubernetes-name.ts';
 import { maxExternalIdLength } from '../core/user.ts';
 import { delegationPolicyFields, grant, line, listOf, mintKeyFields, paging, time } from './schemas.ts';
 
@@ -38,6 +39,7 @@ const singleUse = z.boolean().meta({
   description: 'Each token is good for one request; it then needs jti and iat, and may live for a day at most',
 });
 const algorithms = z.array(z.enum(tokenAlgorithms)).min(1).max(tokenAlgorithms.length);
+const kubernetesName = z.string().refine(isKubernetesName, 'must be the name of a Kubernetes object');
 const search = z.string().min(1).max(128).optional();
 const externalId = line(maxExternalIdLength);
 
@@ -74,6 +76,17 @@ export const principalRequests = {
     claims: claims.optional(),
     algorithms: algorithms.optional(),
     single_use: singleUse.optional(),
+  }),
+  createWorkloadIdentity: z.strictObject({
+    name: line(128).optional().meta({ description: 'Absent: NAMESPACE/SERVICE_ACCOUNT' }),
+    issuer: line(2048).meta({ description: 'Compared with the claim iss byte for byte' }),
+    jwks_url: httpsUrl.optional().meta({ description: 'Absent: taken from the discovery document of the issuer' }),
+    algorithms: algorithms.default(['RS256', 'ES256']),
+    namespace: kubernetesName,
+    service_account: kubernetesName,
+    agent_id: line(256).nullish().meta({ description: 'Id or name of the agent that it is; absent: a runtime key' }),
+    cidr: mintKeyFields.cidr,
+    rate_limit_rpm: mintKeyFields.rate_limit_rpm,
   }),
   createUser: z.strictObject({
     idp_id: id,
@@ -126,6 +139,23 @@ const provider = z
     updated_at: time,
   })
   .meta({ id: 'IdentityProvider' });
+
+const workloadIdentity = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    issuer: z.string(),
+    audience: z.string().meta({ description: 'What the token must be for, and for nothing besides' }),
+    jwks_url: z.string(),
+    algorithms: z.array(z.enum(tokenAlgorithms)),
+    namespace: z.string(),
+    service_account: z.string(),
+    agent_id: z.string().nullable(),
+    cidr: z.array(z.string()),
+    rate_limit_rpm: z.number().int().nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'WorkloadIdentity' });
 
 const user = z
   .strictObject({
@@ -213,6 +243,8 @@ export const principalResponses = {
   agents: listOf(agent),
   provider,
   providers: listOf(provider),
+  workloadIdentity,
+  workloadIdentities: listOf(workloadIdentity),
   user,
   users: listOf(user),
   group,

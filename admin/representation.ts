@@ -9,6 +9,7 @@ import { keyStatus, type RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import { tokenPrefix } from '../core/token.ts';
 import { groupsOf, type User } from '../core/user.ts';
+import { type WorkloadIdentity, workloadAudience } from '../core/workload-identity.ts';
 
 /**
  * The domain as JSON on the wire. Field by field and never by spreading a record, so that nothing (a digest, a name of a
@@ -133,6 +134,23 @@ export function representAgent(agent: Agent) {
     metadata: agent.metadata,
     created_at: formatTime(agent.createdAt),
     updated_at: formatTime(agent.updatedAt),
+  };
+}
+
+export function representWorkloadIdentity(identity: WorkloadIdentity) {
+  return {
+    id: identity.id,
+    name: identity.name,
+    issuer: identity.issuer,
+    audience: workloadAudience(identity.appId),
+    jwks_url: identity.jwksUrl,
+    algorithms: identity.algorithms,
+    namespace: identity.namespace,
+    service_account: identity.serviceAccount,
+    agent_id: identity.agentId,
+    cidr: identity.cidr,
+    rate_limit_rpm: identity.rateLimitRpm,
+    created_at: formatTime(identity.createdAt),
   };
 }
 

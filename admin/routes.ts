@@ -22,6 +22,7 @@ import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
 import { userRoutes } from './users.ts';
 import { webhookRoutes } from './webhooks.ts';
+import { workloadIdentityRoutes } from './workload-identities.ts';
 
 /** Everything that the admin API answers to. */
 export const routes: readonly Route[] = [
@@ -36,6 +37,7 @@ export const routes: readonly Route[] = [
   ...keyRoutes,
   ...agentRoutes,
   ...identityProviderRoutes,
+  ...workloadIdentityRoutes,
   ...userRoutes,
   ...groupRoutes,
   ...delegationRoutes,

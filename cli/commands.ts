@@ -254,6 +254,19 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     'Change a webhook, or take it out of use and back.',
     () => import('./commands/webhooks/update.ts'),
   ],
+  'workload-identities:create': [
+    'Take the token of a Kubernetes ServiceAccount in the place of a key.',
+    () => import('./commands/workload-identities/create.ts'),
+  ],
+  'workload-identities:delete': [
+    'Take the tokens of a ServiceAccount no longer.',
+    () => import('./commands/workload-identities/delete.ts'),
+  ],
+  'workload-identities:list': [
+    'List the ServiceAccounts whose tokens stand for a key.',
+    () => import('./commands/workload-identities/list.ts'),
+  ],
+  'workload-identities:show': ['Show one workload identity.', () => import('./commands/workload-identities/show.ts')],
 };
 
 /** What stands before the commands of a group, and before a group inside it. */
@@ -278,4 +291,5 @@ export const topics: Readonly<Record<string, string>> = {
   tokens: 'Personal access tokens: what the people and scripts at the admin API prove themselves with.',
   users: 'People, as an identity provider knows them.',
   webhooks: 'Audit events, sent to an HTTPS endpoint as they happen.',
+  'workload-identities': 'Pods of a Kubernetes cluster, known by the token of their ServiceAccount.',
 };

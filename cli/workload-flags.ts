@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { isId } from '../core/id.ts';
 import { findToken } from '../core/token.ts';
+import { looksLikeToken } from '../core/workload-identity.ts';
 import type { AdminClient } from './admin-client.ts';
 import { adminFlags } from './base-command.ts';
 import { findVariable, getEnvironment } from './environment.ts';
@@ -32,7 +33,7 @@ export const workloadFlags = {
     helpValue: 'G',
   }),
   'key-file': Flags.string({
-    description: 'A file that holds the key; otherwise it is read from ALTER_KEY.',
+    description: 'A file that holds the key, or the projected token of a pod; otherwise it is read from ALTER_KEY.',
     helpValue: 'F',
   }),
   'proxy-url': Flags.string({
@@ -105,6 +106,7 @@ function readKey(file: string | undefined): string {
 export function findKey(file: string | undefined): string | null {
   const text = file === undefined ? findVariable('ALTER_KEY') : readTextFile(file, '--key-file').trim();
   if (text === null) return null;
+  if (looksLikeToken(text)) return text; // of a workload identity: the proxy says whether it will do
   const kind = findToken(text)?.kind ?? null;
   if (kind !== null && kind !== 'pat') return text;
   const source = file === undefined ? 'ALTER_KEY' : '--key-file';

@@ -63,6 +63,8 @@ export const auditEventNames = [
   'identity_provider.created',
   'identity_provider.updated',
   'identity_provider.deleted',
+  'workload_identity.created',
+  'workload_identity.deleted',
   'user.created',
   'group.created',
   'group.member_added',

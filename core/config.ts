@@ -197,6 +197,12 @@ const general = {
     parse: parsePath,
     doc: "A file that a proxy writes before it is ready, for workloads that share a volume with it: its authority and the system's roots, as PEM, readable by all. This is the path itself, never a file that holds one.",
   }),
+  workloadTokenFile: setting({
+    name: 'ALTER_WORKLOAD_TOKEN_FILE',
+    default: null,
+    parse: parsePath,
+    doc: "For a sidecar: the projected token of its pod's ServiceAccount. Connections that show no key are then those of the workload identity that this token proves, so the proxy must listen on loopback. This is the path itself, never a file that holds one.",
+  }),
   proxyListen: setting({
     name: 'ALTER_PROXY_LISTEN',
     default: '127.0.0.1:3128',
@@ -645,6 +651,12 @@ function* checkTogether(config: Config): Iterable<Problem> {
     )
       yield { field: keyName, message: `is not the key of ${certificateName}` };
   }
+  const listensOn = (config.proxyListen as ListenAddress | null)?.host;
+  if (config.workloadTokenFile !== null && !['127.0.0.1', '::1', 'localhost'].includes(listensOn ?? ''))
+    yield {
+      field: 'ALTER_WORKLOAD_TOKEN_FILE',
+      message: 'needs ALTER_PROXY_LISTEN on loopback: everybody who reaches the proxy would be this workload',
+    };
   if (config.proxyTlsClientCa !== null && config.proxyTlsCert === null)
     yield { field: 'ALTER_PROXY_TLS_CLIENT_CA', message: 'needs ALTER_PROXY_TLS_CERT' };
   const { maxSignedBodyBytes, maxSigningMemoryBytes } = config.limits;

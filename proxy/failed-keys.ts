@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { AlterError } from '../core/errors.ts';
 import { digestsEqual, findToken, type Token } from '../core/token.ts';
@@ -41,7 +42,24 @@ export class FailedKeys {
       const token = findToken(text);
       if (token !== null && digestsEqual(token.digest, known.digest)) return token;
     }
-    throw new AlterError('rate_limited', {
+    throw this.#refusal(source);
+  }
+
+  /** The same for the token of a workload, which has no id of its own: a part of its text stands for one. */
+  admit(text: string, address: string): Pick<Token, 'id' | 'digest'> {
+    const source = this.#sources.get(sourceOf(address));
+    const id = keyIdOf(text);
+    const isOut = source !== undefined && this.#left(source) < 1;
+    const known = isOut ? source.proven.get(id) : undefined;
+    if (isOut && known === undefined) throw this.#refusal(source);
+    const digest = createHash('sha256').update(text).digest();
+    if (isOut && !(digestsEqual(digest, known!.digest) && this.#clock() - known!.atMs < provenForMs))
+      throw this.#refusal(source);
+    return { id, digest };
+  }
+
+  #refusal(source: Source): AlterError {
+    return new AlterError('rate_limited', {
       detail: `More than ${this.#perMinute} wrong keys a minute came from this address.`,
       hint: 'Mend the key, and wait for the time in Retry-After.',
       retryAfterSeconds: ((1 - this.#left(source)) * minuteMs) / this.#perMinute / 1_000,

@@ -3,7 +3,8 @@ import { isId } from '../core/id.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import { digestsEqual } from '../core/token.ts';
 import type { ReadModel } from '../vault/read-model.ts';
-import type { FailedKeys } from './failed-keys.ts';
+import type { DataPlane } from './data-plane.ts';
+import type { ProvenWorkload } from './verify-workload.ts';
 
 /** How the user name of the proxy URL wants untagged requests to be treated. */
 export type GrantChoice =
@@ -13,9 +14,12 @@ export type GrantChoice =
 
 /** A caller that proved its key. The key record itself is looked up again for every request, so that a change of it counts. */
 export interface Identity {
+  /** Of the key, or of the workload identity. */
   readonly keyId: string;
   readonly digest: Buffer;
   readonly choice: GrantChoice;
+  /** Where it was the token of a workload. */
+  readonly workload?: ProvenWorkload;
 }
 
 /** A request or a CONNECT, as far as it matters here: where it comes from, and whose connection it is. */
@@ -28,17 +32,21 @@ export interface Arrival {
 const maxListedGrants = 32;
 
 /**
- * Reads `Proxy-Authorization` and proves the key. Throws `proxy_auth_required`, `key_invalid`, `grant_header_invalid`,
+ * Reads `Proxy-Authorization` and proves the key, or the token of a workload. Throws `proxy_auth_required`, `key_invalid`, `grant_header_invalid`,
  * `rate_limited` after too many wrong keys from one address, and `overloaded` where the key has too many connections. An
  * unknown id and a wrong secret answer alike.
  */
 export async function identify(
   header: string | null,
   arrival: Arrival,
-  { model, failedKeys }: { readonly model: ReadModel; readonly failedKeys: FailedKeys },
+  plane: Pick<DataPlane, 'model' | 'failedKeys' | 'workloads' | 'ownToken' | 'clock'>,
 ): Promise<Identity> {
-  if (header === null) throw new AlterError('proxy_auth_required');
-  const { user, password } = readCredentials(header);
+  const { model, failedKeys, ownToken } = plane;
+  if (header === null && ownToken === null) throw new AlterError('proxy_auth_required');
+  // git and Java show a user name only when they are asked for it, and the sidecar of an identity does not ask.
+  const { user, password } = header === null ? { user: 'auto', password: '' } : readCredentials(header);
+  if (password === '' && ownToken !== null) return identifyWorkload(ownToken.read(), user, arrival, plane);
+  if (isJwt(password)) return identifyWorkload(password, user, arrival, plane);
   const token = failedKeys.findToken(password, arrival.clientAddress);
   if (token === null || token.kind === 'pat') {
     failedKeys.failed(arrival.clientAddress);
@@ -56,8 +64,40 @@ export async function identify(
   return identity;
 }
 
-/** The key record as it is now. Throws `key_invalid` where it is gone or was replaced. */
+/** No key of ours begins like the header of a JWT, which is JSON in base64url. */
+function isJwt(password: string): boolean {
+  return password.startsWith('eyJ');
+}
+
+/** Throws as {@link identify}, and `key_expired`. */
+async function identifyWorkload(
+  token: string,
+  user: string,
+  arrival: Arrival,
+  { failedKeys, workloads, clock }: Pick<DataPlane, 'failedKeys' | 'workloads' | 'clock'>,
+): Promise<Identity> {
+  const { clientAddress } = arrival;
+  const shown = failedKeys.admit(token, clientAddress);
+  const choice = readChoice(user);
+  let workload: ProvenWorkload;
+  try {
+    workload = await workloads.verify(token, clock());
+  } catch (error) {
+    if (['key_invalid', 'key_expired'].includes(toAlterError(error).code)) failedKeys.failed(clientAddress);
+    throw error;
+  }
+  failedKeys.succeeded(clientAddress, shown);
+  arrival.claimFor(workload.identityId);
+  return { keyId: workload.identityId, digest: shown.digest, choice, workload };
+}
+
+/** The key record, or the workload identity, as it is now. Throws `key_invalid` where it is gone or was replaced. */
 export async function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Promise<Caller> {
+  if (identity.workload !== undefined) {
+    const workload = await model.findWorkloadCaller(identity.workload);
+    if (workload === null) throw new AlterError('key_invalid');
+    return workload;
+  }
   const caller = await model.findKey(identity.keyId);
   if (caller === null || !digestsEqual(digestOf(caller.key), identity.digest)) throw new AlterError('key_invalid');
   return caller;
@@ -75,7 +115,7 @@ function digestOf(key: RuntimeKey): Buffer {
 }
 
 function readCredentials(header: string): { readonly user: string; readonly password: string } {
-  const [, scheme, value] = /^(basic|bearer) +([A-Za-z0-9+/=_-]+)$/i.exec(header) ?? [];
+  const [, scheme, value] = /^(basic|bearer) +([A-Za-z0-9+/=_.-]+)$/i.exec(header) ?? [];
   if (scheme === undefined || value === undefined) throw new AlterError('proxy_auth_required');
   if (scheme.toLowerCase() === 'bearer') return { user: '', password: value };
   const decoded = Buffer.from(value, 'base64').toString('latin1');

@@ -16,6 +16,7 @@ import { HttpForwarder } from './forward-http.ts';
 import { UpgradeForwarder } from './forward-upgrade.ts';
 import { Listener } from './listener.ts';
 import { reaches } from './own-listener.ts';
+import { OwnToken } from './own-token.ts';
 import type { UseMemory } from './remember-uses.ts';
 import { Reporter } from './report.ts';
 import { type Resolver, SystemResolver } from './resolve.ts';
@@ -24,12 +25,14 @@ import { SigningMemory } from './signed-body.ts';
 import { UpstreamPools } from './upstream-pools.ts';
 import { UpstreamTls } from './verify.ts';
 import type { UserVerifier } from './verify-user.ts';
+import type { WorkloadVerifier } from './verify-workload.ts';
 import { phaseLimits, Watchdog } from './watchdog.ts';
 
 export interface ProxyOptions {
   readonly config: Config;
   readonly model: ReadModel;
   readonly users: UserVerifier;
+  readonly workloads: WorkloadVerifier;
   /** Told of the keys and grants that were used. */
   readonly uses?: UseMemory;
   readonly auditLog: AuditLog;
@@ -83,6 +86,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const plane: DataPlane = {
     model,
     users: options.users,
+    workloads: options.workloads,
+    ownToken: config.workloadTokenFile === null ? null : new OwnToken(config.workloadTokenFile),
     audit: { log: options.auditLog, file: options.auditFile, uses: options.uses ?? null, clock },
     leaves: options.leaves,
     forwarder: forwardBy({ requests: new HttpForwarder(pools), upgrades: new UpgradeForwarder(connect) }),

@@ -9,7 +9,7 @@ import type { ReadModel } from '../vault/read-model.ts';
 import type { KeySets, SigningKey } from './key-sets.ts';
 import { findStrictJson } from './strict-json.ts';
 
-type Claims = Readonly<Record<string, unknown>>;
+export type Claims = Readonly<Record<string, unknown>>;
 
 /** What a token was found to say. Whether it still counts is asked again each time it is shown. */
 interface Verified {
@@ -110,7 +110,8 @@ export class UserVerifier {
   }
 }
 
-function readToken(token: string): { readonly header: Claims; readonly claims: Claims } {
+/** The form of a token, before anything in it is believed. Throws `user_token_invalid`, as those below. */
+export function readToken(token: string): { readonly header: Claims; readonly claims: Claims } {
   const parts = token.split('.');
   if (parts.length === 5) throw invalid('It is encrypted (JWE); a signed token is needed.');
   if (parts.length !== 3) throw invalid('It does not have the three parts of a signed JWT.');
@@ -133,7 +134,7 @@ function findBase64url(text: string): Buffer | null {
   return text !== '' && bytes.toString('base64url') === text ? bytes : null;
 }
 
-function readKid(kid: unknown): string | null {
+export function readKid(kid: unknown): string | null {
   if (kid === undefined) return null;
   if (typeof kid !== 'string' || kid.length > maxTextLength) throw invalid('Its key id (kid) is not a text.');
   return kid;
@@ -206,7 +207,7 @@ function isFor(aud: unknown, audience: string): boolean {
 }
 
 /** Seconds since the epoch, perhaps with a fraction (RFC 7519 section 2), as milliseconds. `1e309` reads as infinite. */
-function readTime(value: unknown, claim: string): number {
+export function readTime(value: unknown, claim: string): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > Number.MAX_SAFE_INTEGER / 1_000)
     throw invalid(`Its ${claim} is not a time in seconds.`);
   return Math.floor(value * 1_000);
@@ -239,7 +240,7 @@ function trimmed(text: string): string {
   return text.trim();
 }
 
-async function requireSignature(token: string, key: SigningKey, algorithm: TokenAlgorithm): Promise<void> {
+export async function requireSignature(token: string, key: SigningKey, algorithm: TokenAlgorithm): Promise<void> {
   try {
     await compactVerify(token, await importJWK({ ...key.jwk }, algorithm), { algorithms: [algorithm] });
   } catch (cause) {

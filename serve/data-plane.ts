@@ -57,6 +57,7 @@ export async function startDataPlane(of: {
       config: withinOpenFiles(config, log),
       model,
       users: users.verifier,
+      workloads: users.workloads,
       uses,
       auditLog,
       auditFile,

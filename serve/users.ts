@@ -14,6 +14,7 @@ import { UseMemory } from '../proxy/remember-uses.ts';
 import { type Resolver, SystemResolver } from '../proxy/resolve.ts';
 import { UpstreamTls } from '../proxy/verify.ts';
 import { UserVerifier } from '../proxy/verify-user.ts';
+import { WorkloadVerifier } from '../proxy/verify-workload.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { DataPlaneVault } from '../vault/vault.ts';
@@ -47,6 +48,7 @@ export function openGuardedHttps(of: {
 
 export interface Users {
   readonly verifier: UserVerifier;
+  readonly workloads: WorkloadVerifier;
   /** Waits until everybody who was seen is written down. */
   close(): Promise<void>;
 }
@@ -75,7 +77,8 @@ export function openUsers(of: {
       }),
   });
   const verifier = new UserVerifier({ model: of.model, keySets, onVerified: memory.saw });
-  return { verifier, close: () => memory.settle() };
+  const workloads = new WorkloadVerifier({ model: of.model, keySets });
+  return { verifier, workloads, close: () => memory.settle() };
 }
 
 /** Writes down when keys and grants were last used. */

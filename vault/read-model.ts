@@ -12,6 +12,7 @@ import type { Principal } from '../core/principal.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret, SecretVersion } from '../core/secret.ts';
 import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
+import { keyOfWorkload, type WorkloadIdentity } from '../core/workload-identity.ts';
 import { agentKind } from './agent-repository.ts';
 import { appKind } from './app-repository.ts';
 import { delegationKind, liveDelegationTag } from './delegation-repository.ts';
@@ -27,6 +28,7 @@ import { type Reading, type ReadMemory, SpaceView } from './space-view.ts';
 import { asked } from './store-failure.ts';
 import { userKind, userSubjectId, userSubjectKind } from './user-repository.ts';
 import type { DataPlaneVault } from './vault.ts';
+import { maxWorkloadIdentities, workloadIdentityKind } from './workload-identity-repository.ts';
 
 /** A record that was refused: changed outside the service, swapped, or rolled back. */
 export interface InvalidRecord {
@@ -74,6 +76,7 @@ const agentReading = asStored(agentKind);
 const appReading = asStored(appKind);
 const delegationReading = asStored(delegationKind);
 const providerReading = asStored(identityProviderKind);
+const workloadReading = asStored(workloadIdentityKind);
 const userReading = asStored(userKind);
 const subjectReading = asStored(userSubjectKind);
 
@@ -172,6 +175,28 @@ export class ReadModel {
       const found = await Promise.all(records.map(async ({ id }) => this.#find(appId, providerReading, id)));
       return found.filter((provider) => provider !== null);
     });
+  }
+
+  /** Everyone whose tokens the app takes in the place of a key. */
+  findWorkloads(appId: string): readonly WorkloadIdentity[] | Promise<readonly WorkloadIdentity[]> {
+    return this.#answer(appId, 'workloads', [workloadIdentityKind.type], async ({ keys }) => {
+      const query = { space: keys.space, type: workloadIdentityKind.type, limit: maxWorkloadIdentities };
+      const { records } = await asked(this.#vault.store.list(query));
+      const found = await Promise.all(records.map(async ({ id }) => this.#find(appId, workloadReading, id)));
+      return found.filter((identity) => identity !== null);
+    });
+  }
+
+  /** The caller that a proven token stands for; null where its identity is gone. */
+  async findWorkloadCaller(of: {
+    readonly appId: string;
+    readonly identityId: string;
+    readonly endsAt: number;
+  }): Promise<Caller | null> {
+    const identity = await this.#find(of.appId, workloadReading, of.identityId);
+    if (identity === null) return null;
+    const caller = toCaller(keyOfWorkload(identity, of.endsAt));
+    return identity.agentId === null ? caller : { ...caller, agent: await this.findAgent(of.appId, identity.agentId) };
   }
 
   findUser(appId: string, userId: string): User | null | Promise<User | null> {

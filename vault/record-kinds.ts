@@ -16,6 +16,7 @@ import { secretKind } from './secret-repository.ts';
 import { secretVersionKind } from './secret-version.ts';
 import { userKind, userSubjectKind } from './user-repository.ts';
 import { webhookKind, webhookOwnerKind, webhookProgressKind, webhookSecretKind } from './webhook-repository.ts';
+import { workloadIdentityKind } from './workload-identity-repository.ts';
 
 /**
  * Every kind of record that there is, in the order in which a backup holds them: what refers to another comes before it. A
@@ -26,7 +27,7 @@ export const recordKinds = [
   ...[appKind, attemptKind, lastUseKind],
   ...[webhookOwnerKind, webhookSecretKind, webhookProgressKind, webhookKind, leaseKind],
   ...[delegationKind, grantKind, secretKind, secretVersionKind],
-  ...[keyKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
+  ...[keyKind, workloadIdentityKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
 ] as unknown as readonly RecordKind<object>[]; // each opens and seals what is of its own type only
 
 /** With the wrapped key of a space, which is sealed by the Kms and so has no kind of its own. */

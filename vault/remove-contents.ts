@@ -13,6 +13,7 @@ import { RevisionConflict, type Store, type StoredRecord } from './store.ts';
 import { fromStoreFailure } from './store-failure.ts';
 import { userKind, userSubjectKind } from './user-repository.ts';
 import { webhookKind, webhookOwnerKind, webhookProgressKind, webhookSecretKind } from './webhook-repository.ts';
+import { workloadIdentityKind } from './workload-identity-repository.ts';
 
 /** Everything that is kept in the space of an app. By keys and webhooks, what stands in the system space is found. */
 const types = [
@@ -24,6 +25,7 @@ const types = [
   delegationKind,
   agentKind,
   identityProviderKind,
+  workloadIdentityKind,
   userKind,
   userSubjectKind,
   groupKind,

@@ -23,6 +23,7 @@ import type { Store } from './store.ts';
 import { asked } from './store-failure.ts';
 import { UserRepository } from './user-repository.ts';
 import { type WebhookOwner, WebhookRepository, webhookOwnerKind } from './webhook-repository.ts';
+import { WorkloadIdentityRepository } from './workload-identity-repository.ts';
 import { WrappedKeys } from './wrapped-keys.ts';
 
 /** The sealed state of one app. */
@@ -33,6 +34,7 @@ export interface AppVault {
   readonly keys: KeyRepository;
   readonly agents: AgentRepository;
   readonly identityProviders: IdentityProviderRepository;
+  readonly workloadIdentities: WorkloadIdentityRepository;
   readonly users: UserRepository;
   readonly groups: GroupRepository;
   readonly delegations: DelegationRepository;
@@ -132,6 +134,7 @@ export class Vault implements DataPlaneVault {
       keys: new KeyRepository(deps),
       agents: new AgentRepository(deps),
       identityProviders: new IdentityProviderRepository(deps),
+      workloadIdentities: new WorkloadIdentityRepository(deps),
       users: new UserRepository(deps),
       groups: new GroupRepository(deps),
       delegations: new DelegationRepository(deps),

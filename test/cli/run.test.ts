@@ -68,6 +68,13 @@ describe('alter run', () => {
     expect(stdout).toBe(`https://${grants}:${key}@proxy.internal:443\n`);
   });
 
+  it('takes the projected token of a pod for a key, and leaves it to the proxy to judge', async () => {
+    const token = `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.${'a'.repeat(86)}`;
+    writeFileSync(join(directory, 'token'), `${token}\n`);
+    const { stdout } = await run(['--key-file', join(directory, 'token'), '--', 'printenv', 'HTTPS_PROXY']);
+    expect(stdout).toBe(`http://auto:${token}@127.0.0.1:3128\n`);
+  });
+
   it('passes words on as they are, in their order, and standard input too', async () => {
     const words = ['a', 'b', 'a', '--help', '--', '-x', '', '*', '--grant'];
     const { stdout } = await run(['--', 'sh', '-c', 'cat; for w; do echo "<$w>"; done', 'sh', ...words], {}, 'in\n');
