@@ -7,6 +7,7 @@ import type { VerifiedUser } from '../core/user.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AccessTokenRepository } from '../vault/access-token-repository.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
+import { keepAll, type RetentionLimits } from '../vault/audit-retention.ts';
 import { isRolledBack } from '../vault/guarded-store.ts';
 import type { SidecarStore } from '../vault/sidecar-store.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -38,6 +39,8 @@ export interface AdminOptions {
   readonly allowAddresses: AddressSet;
   /** ALTER_STORE_URL: where users of the store are made for sidecars. */
   readonly sidecarStore: SidecarStore;
+  /** ALTER_AUDIT_MAX_AGE and ALTER_AUDIT_MAX_EVENTS; absent: everything is kept. */
+  readonly auditRetention?: RetentionLimits;
   /** As the data plane would reach it; absent: identity providers are not discovered. */
   readonly fetchHttps?: (url: string) => Promise<Buffer>;
   /** As the data plane would reach it; absent: webhooks are not tested. */
@@ -76,6 +79,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       vault,
       audit: { log: audit, file: options.auditFile ?? null },
       clock,
+      auditRetention: options.auditRetention ?? keepAll,
       certificatePem: options.authority.certificatePem,
       allowAddresses: options.allowAddresses,
       sidecarStore: options.sidecarStore,

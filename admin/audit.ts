@@ -1,13 +1,8 @@
 import { z } from 'zod';
-import type { AuditEvent } from '../core/audit-event.ts';
-import type { ReadAuditEvent } from '../vault/audit-reader.ts';
-import { keyIdOf } from './keys.ts';
+import { trimmed } from './audit-retention.ts';
 import { appRoute, type Route } from './route.ts';
-import { line, requests, responses } from './schemas.ts';
-
-const pageSize = 500;
-/** A filter that matches nothing must not read the whole trail in one request: the client goes on from `next`. */
-const maxScanned = 10_000;
+import { line, requests, responses, time } from './schemas.ts';
+import { getAuditEvent, searchAudit } from './search-audit.ts';
 
 const link = z.strictObject({
   writer: line(128),
@@ -24,18 +19,22 @@ const verification = {
       .min(1)
       .max(200)
       .optional()
-      .meta({ description: 'Chains of an earlier answer: without them, what was cut off at the end cannot be missed' }),
+      .meta({ description: 'Chains of an earlier answer: with them, also a store that was wholly set back is found' }),
   }),
   response: z
     .strictObject({
       intact: z.boolean(),
       entries: z.number().int().meta({ description: 'Stored entries found whole; one holds the events of a moment' }),
+      trimmed: z
+        .strictObject({ events: z.number().int(), up_to: time, trimmed_at: time })
+        .nullable()
+        .meta({ description: 'What retention removed before: a cut that nobody signed off is a break' }),
       chains: z.array(link).meta({ description: 'The newest link of every process that wrote' }),
       break: z
         .strictObject({
           writer: z.string(),
           sequence: z.number().int(),
-          problem: z.enum(['sequence', 'hash', 'truncated', 'seal']),
+          problem: z.enum(['sequence', 'hash', 'truncated', 'seal', 'writer', 'checkpoint']),
         })
         .nullable(),
     })
@@ -52,28 +51,21 @@ export const auditRoutes: readonly Route[] = [
     query: requests.listAudit,
     status: 200,
     response: responses.audit,
-    async answer({ app, query }) {
-      const order = query.order === 'asc' ? 'ascending' : 'descending';
-      const items: AuditEvent[] = [];
-      let after = query.after;
-      let scanned = 0;
-      let hasMore = false;
-      do {
-        const page = await app.audit.list({ ...(after === undefined ? {} : { after }), order, limit: pageSize });
-        hasMore = page.next !== null;
-        for (const [index, event] of page.events.entries()) {
-          after = event.cursor;
-          scanned += 1;
-          if (!matches(event, query)) continue;
-          const { cursor: _, ...shown } = event;
-          items.push(shown);
-          if (items.length === query.limit) {
-            hasMore ||= index < page.events.length - 1;
-            break;
-          }
-        }
-      } while (hasMore && items.length < query.limit && scanned < maxScanned);
-      return { body: { items, limit: query.limit, has_more: hasMore, next: hasMore ? (after ?? null) : null } };
+    async answer({ app, query, now }) {
+      const { items, next, cursor } = await searchAudit(app.audit, query, now);
+      return { body: { items, limit: query.limit, has_more: next !== null, next, cursor } };
+    },
+  }),
+  appRoute({
+    method: 'GET',
+    path: '/v1/apps/{app}/audit/{event}',
+    operationId: 'getAuditEvent',
+    summary: 'One event of the audit',
+    scope: 'dashboard_audit:read',
+    status: 200,
+    response: responses.auditEvent,
+    async answer({ app, params }) {
+      return { body: await getAuditEvent(app.audit, params.event!) };
     },
   }),
   appRoute({
@@ -89,32 +81,11 @@ export const auditRoutes: readonly Route[] = [
     async answer({ app, readBody }) {
       const verdict = await app.audit.verify(readBody().known ?? []);
       if (verdict.kind === 'intact') {
-        const { entries, chains } = verdict;
-        return { body: { intact: true, entries, chains, break: null } };
+        const { entries, chains, trim } = verdict;
+        return { body: { intact: true, entries, trimmed: trimmed(trim), chains, break: null } };
       }
       const { entries, writer, sequence, problem } = verdict;
-      return { body: { intact: false, entries, chains: [], break: { writer, sequence, problem } } };
+      return { body: { intact: false, entries, trimmed: null, chains: [], break: { writer, sequence, problem } } };
     },
   }),
 ];
-
-function matches(event: ReadAuditEvent, query: ReturnType<typeof requests.listAudit.parse>): boolean {
-  return (
-    (query.event === undefined || event.event === query.event) &&
-    (query.secret === undefined ||
-      event.managed_secret_id === query.secret ||
-      event.managed_secret_slug === query.secret) &&
-    (query.grant === undefined || event.grant_id === query.grant) &&
-    (query.key === undefined || event.key_id === keyIdOf(query.key)) &&
-    (query.agent === undefined || event.agent_id === query.agent) &&
-    (query.user === undefined || event.user_id === query.user) &&
-    (query.host === undefined || isHost(event.host ?? '', query.host.toLowerCase())) &&
-    (query.decision === undefined || event.decision === query.decision) &&
-    (query.code === undefined || event.code === query.code)
-  );
-}
-
-/** An event names its host without the default port. Asked for without a port, a name is found with any. */
-function isHost(recorded: string, wanted: string): boolean {
-  return recorded === wanted || (!wanted.includes(':') && recorded.replace(/:\d+$/, '') === wanted);
-}

@@ -57,6 +57,7 @@ async function answer(
     caller !== null || params.app !== undefined ? await openApp(of.vault, params.app ?? null, ctx.state, route) : null;
   const call: Call<z.ZodRawShape, z.ZodRawShape> = {
     vault: of.vault,
+    auditRetention: of.auditRetention,
     certificatePem: of.certificatePem,
     allowAddresses: of.allowAddresses,
     sidecarStore: of.sidecarStore,

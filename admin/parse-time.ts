@@ -1,9 +1,9 @@
 import type { Problem } from '../core/errors.ts';
 
-const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const maxAheadMs = 3_660 * unitMs.d;
 
-/** `30d`, `12h`, `5m` in milliseconds. The form was checked by the schema. */
+/** `30d`, `12h`, `5m`, `20s` in milliseconds. The form was checked by the schema. */
 export function durationMs(text: string): number {
   return Number(text.slice(0, -1)) * unitMs[text.at(-1) as keyof typeof unitMs];
 }

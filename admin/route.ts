@@ -4,6 +4,7 @@ import type { AddressSet } from '../core/address.ts';
 import type { Problem } from '../core/errors.ts';
 import type { Caller, RuntimeScope } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
+import type { RetentionLimits } from '../vault/audit-retention.ts';
 import type { SidecarStore } from '../vault/sidecar-store.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
 import type { ChangeRecorder } from './record-change.ts';
@@ -47,6 +48,8 @@ export interface RuntimeCall<Query extends z.ZodRawShape, Body extends z.ZodRawS
 
 export interface Services {
   readonly vault: Vault;
+  /** Of apps that say nothing of their own. */
+  readonly auditRetention: RetentionLimits;
   readonly certificatePem: string;
   readonly allowAddresses: AddressSet;
   readonly sidecarStore: SidecarStore;

@@ -4,6 +4,7 @@ import { agentRoutes } from './agents.ts';
 import { appRoutes } from './apps.ts';
 
 import { auditRoutes } from './audit.ts';
+import { auditRetentionRoutes } from './audit-retention.ts';
 import { delegationRoutes } from './delegations.ts';
 import { grantRoutes } from './grants.ts';
 import { groupRoutes } from './groups.ts';
@@ -45,6 +46,7 @@ export const routes: readonly Route[] = [
   ...webhookRoutes,
   ...runtimeRoutes,
   ...policyRoutes,
+  ...auditRetentionRoutes, // before those of one event, whose id could be any word
   ...auditRoutes,
   ...stateRoutes,
   route({

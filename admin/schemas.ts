@@ -27,14 +27,21 @@ export function line(max: number) {
 
 export const time = z.iso.datetime().meta({ description: 'ISO 8601, UTC' });
 
-export const futureTime = z
+const auditTime = z
   .string()
   .refine(
-    (text) =>
-      /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.test(text) &&
-      !Number.isNaN(Date.parse(text)),
-    'must be a time in ISO 8601 with a zone, such as 2027-01-31T00:00:00Z',
-  )
+    (text) => isZoned(text) || /^\d{1,6}[smhd]$/.test(text),
+    'must be a time in ISO 8601 with a zone, or an age such as 30m or 7d',
+  );
+
+function isZoned(text: string): boolean {
+  const isFormed = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.test(text);
+  return isFormed && !Number.isNaN(Date.parse(text));
+}
+
+export const futureTime = z
+  .string()
+  .refine(isZoned, 'must be a time in ISO 8601 with a zone, such as 2027-01-31T00:00:00Z')
   .meta({ description: 'ISO 8601 with a zone; in the future', format: 'date-time' });
 
 export const paging = {
@@ -188,6 +195,8 @@ export const requests = {
     after: z.string().min(1).max(256).optional(),
     limit: paging.limit,
     order: z.enum(['asc', 'desc']).default('desc'),
+    since: auditTime.optional().meta({ description: 'Only events from this time on' }),
+    until: auditTime.optional().meta({ description: 'Only events before this time' }),
     event: z.enum(auditEventNames).optional(),
     secret: z.string().max(128).optional().meta({ description: 'Id or slug' }),
     grant: z.string().max(128).optional(),
@@ -195,6 +204,10 @@ export const requests = {
     agent: line(64).optional().meta({ description: 'Id of the agent' }),
     user: line(64).optional().meta({ description: 'Id of the user' }),
     host: z.string().max(260).optional(),
+    outcome: z
+      .enum(['succeeded', 'failed', 'denied'])
+      .optional()
+      .meta({ description: 'How it ended; a decision whose request still runs has none' }),
     decision: z.enum(['allow', 'deny']).optional(),
     code: z.string().max(64).optional().meta({ description: 'Outcome code, such as host_not_allowed' }),
   }),
@@ -395,11 +408,16 @@ export const responses = {
         .meta({ description: 'The plaintext, shown this once. Null where an answer is repeated' }),
     })
     .meta({ id: 'MintedKey' }),
+  auditEvent,
   audit: z.strictObject({
     items: z.array(auditEvent),
     limit: z.number().int(),
     has_more: z.boolean(),
     next: z.string().nullable().meta({ description: 'To be given as `after` for the page that follows' }),
+    cursor: z
+      .string()
+      .nullable()
+      .meta({ description: 'Of the last event that was looked at, to go on after when there are more' }),
   }),
   authority: z
     .strictObject({ certificate: z.string(), not_after: time, fingerprint_sha256: z.string() })

@@ -9,11 +9,15 @@ export async function* readAuditPages(
     /** `/v1/apps/{app}/audit` */
     readonly path: string;
     readonly query: Readonly<Record<string, string | number | null | undefined>>;
+    /** The cursor to begin after. */
+    readonly after?: string | null;
+    /** Told of the cursor of the last event of each page, once whoever asked has taken the page. */
+    readonly onTaken?: (cursor: string) => void;
   },
 ): AsyncGenerator<readonly JsonObject[]> {
-  let after: string | null = null;
+  let after = of.after ?? null;
   do {
-    const { items, next } = await admin.get(of.path, { ...of.query, after });
+    const { items, next, cursor } = await admin.get(of.path, { ...of.query, after });
     if (!Array.isArray(items) || !items.every(isObject))
       throw new Failure({
         exit: exitCodes.error,
@@ -22,6 +26,7 @@ export async function* readAuditPages(
         hint: 'Check --admin-url and ALTER_ADMIN_URL.',
       });
     yield items;
+    if (typeof cursor === 'string') of.onTaken?.(cursor);
     after = typeof next === 'string' ? next : null;
   } while (after !== null);
 }

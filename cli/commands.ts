@@ -45,6 +45,14 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     () => import('./commands/audit/export.ts'),
   ],
   'audit:list': ['List audit events, the newest first.', () => import('./commands/audit/list.ts')],
+  'audit:retention:set': [
+    'Say how much of the audit is kept; what is left out is without a limit.',
+    () => import('./commands/audit/retention/set.ts'),
+  ],
+  'audit:retention:show': [
+    'How much of the audit is kept, how far it was exported, and what was removed.',
+    () => import('./commands/audit/retention/show.ts'),
+  ],
   'audit:show': ['Show one audit event, by its id.', () => import('./commands/audit/show.ts')],
   'audit:tail': [
     'Print the newest audit events, a line each, and with -f every one that follows.',
@@ -274,6 +282,7 @@ export const topics: Readonly<Record<string, string>> = {
   agents: 'What works by itself, with keys and grants of its own.',
   apps: 'Apps: each owns its secrets, grants and keys.',
   audit: 'The record of what was done and decided.',
+  'audit:retention': 'How much of the record is kept.',
   auth: 'The login of this user at the admin service.',
   ca: 'The certificate authority that workloads have to trust.',
   delegations: 'What users lent to agents.',

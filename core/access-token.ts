@@ -6,6 +6,7 @@ export const dashboardScopes = [
     (['read', 'write', 'admin', 'delete'] as const).map((verb) => `dashboard_${resource}:${verb}` as const),
   ),
   'dashboard_audit:read',
+  'dashboard_audit:write',
 ] as const;
 export type DashboardScope = (typeof dashboardScopes)[number];
 

@@ -332,6 +332,18 @@ const general = {
     parse: parsePath,
     doc: 'Where this machine keeps which state of the store it has seen, so that an older one is found after a restart too. Beside the embedded store unless set; with Redis only in memory unless set. This is the path itself, never a file that holds one.',
   }),
+  auditMaxAgeMs: setting({
+    name: 'ALTER_AUDIT_MAX_AGE',
+    default: null,
+    parse: parseAge,
+    doc: 'How long audit events are kept, such as `90d`, in apps that say nothing of their own; without it, for good. The oldest are removed by the admin service, on record.',
+  }),
+  auditMaxEvents: setting({
+    name: 'ALTER_AUDIT_MAX_EVENTS',
+    default: null,
+    parse: integer({ min: 1, max: 1_000_000_000 }),
+    doc: 'How many audit events are kept of each app that says nothing of its own, about; without it, all.',
+  }),
   workers: setting({
     name: 'ALTER_WORKERS',
     default: '1',
@@ -804,6 +816,14 @@ function duration({ minMs, maxMs }: { minMs: number; maxMs: number }): (text: st
     if (value >= minMs && value <= maxMs) return { value };
     return { problem: `must be from ${formatDuration(minMs)} to ${formatDuration(maxMs)}, not ${quote(text)}` };
   };
+}
+
+/** `12h`, `90d`; in milliseconds. */
+function parseAge(text: string): Parsed<number> {
+  const match = /^(\d{1,5})(h|d)$/.exec(text);
+  const value = match === null ? 0 : Number(match[1]) * (match[2] === 'h' ? 1 : 24) * unitMs.h;
+  if (value > 0) return { value };
+  return { problem: `must be an age such as 12h or 90d, not ${quote(text)}` };
 }
 
 function formatDuration(ms: number): string {

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { bootstrap } from '../admin/bootstrap.ts';
 import { WebhookDelivery } from '../admin/deliver-webhooks.ts';
 import { type RunningAdmin, startAdmin } from '../admin/main.ts';
+import { startAuditTrimming } from '../admin/trim-audits.ts';
 import { createAuthority } from '../certs/authority.ts';
 import { AddressSet } from '../core/address.ts';
 import { type Config, hideSecrets, type ListenAddress } from '../core/config.ts';
@@ -11,6 +12,7 @@ import type { Resolver } from '../proxy/resolve.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { startOpsServer } from '../telemetry/ops-server.ts';
+import type { RetentionLimits } from '../vault/audit-retention.ts';
 import { isRolledBack } from '../vault/guarded-store.ts';
 import { openSidecarStore } from '../vault/sidecar-store.ts';
 import { StoreOwner } from '../vault/store-owner.ts';
@@ -117,6 +119,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       });
       const runtime = openApplicationCode({ vault, config, fetch, clock, log });
       undo.push(() => runtime.close());
+      const auditRetention = retentionOf(config);
+      const trimming = startAuditTrimming({ vault, audit: auditLog, limits: auditRetention, clock, log });
+      undo.push(() => trimming.close());
       const starting = startAdmin({
         listen: config.adminListen,
         vault,
@@ -135,6 +140,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         fetchHttps: fetch,
         postHttps: post,
         runtime,
+        auditRetention,
       });
       admin = await orSayWhichListener('ALTER_ADMIN_LISTEN', config.adminListen, starting);
       const startedAdmin = admin;
@@ -204,6 +210,11 @@ async function withOwnAuthority(config: Config, clock: () => number): Promise<Co
   if (config.appKey === null || config.caCert !== null) return config;
   const { certificatePem, privateKeyPem } = await createAuthority({ now: clock() });
   return hideSecrets({ ...config, caCert: certificatePem, caKey: privateKeyPem });
+}
+
+function retentionOf({ auditMaxAgeMs, auditMaxEvents }: Config): RetentionLimits {
+  const maxAgeSeconds = auditMaxAgeMs === null ? null : auditMaxAgeMs / 1000;
+  return { maxAgeSeconds, maxEvents: auditMaxEvents, requireExport: false };
 }
 
 function countWorkers({ workers }: Config): number {

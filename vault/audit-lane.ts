@@ -3,17 +3,18 @@ import type { AuditEvent } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
 import type { RateDemand } from '../core/evaluate.ts';
 import { type ChainHead, nextLink, startChain } from './audit-chain.ts';
-import { auditContext } from './audit-reader.ts';
-import { toRow } from './audit-row.ts';
+import { AuditCheckpoints } from './audit-checkpoints.ts';
+import { sealEntry } from './audit-entry.ts';
+import { type GuardedStore, isRolledBack } from './guarded-store.ts';
 import type { SpaceKeys } from './keyring.ts';
 import { Lru } from './lru.ts';
-import type { RateTake, RateVerdict, Store } from './store.ts';
+import type { RateTake, RateVerdict } from './store.ts';
 
 /** What may be recorded: the app is that of the lane. */
 export type LaneEvent = Omit<AuditEvent, 'app_id'>;
 
 export interface LaneOptions {
-  readonly store: Store;
+  readonly store: GuardedStore;
   readonly keys: SpaceKeys;
   readonly writer: string;
   readonly appendTimeoutMs: number;
@@ -29,7 +30,27 @@ const retryMs = 250;
 /** An append is worth its cost with this many requests in it; one with fewer waits this long for more, while more come. */
 const company = 32;
 const gatherMs = 2;
+/** After this many entries, or this long after the first one that has none, a checkpoint is written. */
+const entriesPerMark = 1_000;
+const markEveryMs = 60_000;
+const maxUnmarked = 20;
+const longestSilenceMs = 24 * 3_600_000;
 const noVerdicts: readonly RateVerdict[] = [];
+
+/** One chain of this process, from its first entry to the first failure. */
+interface Epoch {
+  readonly writer: string;
+  head: ChainHead;
+  /** In the chain. */
+  events: number;
+  /** On the monotonic clock. */
+  writtenAt: number;
+  isRegistered: boolean;
+  /** Nothing more will come. Never said of a chain whose last append has an unknown fate. */
+  isClosed: boolean;
+  /** The sequence of the last checkpoint. */
+  marked: number;
+}
 
 /** Events that are sealed, chained and appended as one entry. */
 class Group {
@@ -90,12 +111,17 @@ export class AuditLane {
   #closing: (() => void) | null = null;
   /** When the first append failed of those that have failed since the last that worked, of `performance.now()`. */
   failingSince: number | null = null;
-  #writer!: string;
-  #head!: ChainHead;
+  readonly #checkpoints: AuditCheckpoints;
+  #epoch: Epoch;
+  /** Chains that have ended, or gone on, since their last checkpoint. */
+  readonly #unmarked = new Set<Epoch>();
+  #marking: Promise<void> = Promise.resolve();
+  #markTimer: NodeJS.Timeout | null = null;
 
   constructor(of: LaneOptions) {
     this.#of = of;
-    this.#startEpoch();
+    this.#checkpoints = new AuditCheckpoints(of);
+    this.#epoch = this.#startEpoch();
   }
 
   /** Nobody waits for it: where it can't be written it is tried again. */
@@ -121,12 +147,21 @@ export class AuditLane {
     return taken;
   }
 
-  /** Resolves when the queue is empty. What can't be written now is given up. */
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  /** Resolves when the queue is empty and its end is on record. What can't be written now is given up. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#closing = resolve;
       this.#schedule();
     });
+    if (this.#markTimer !== null) clearTimeout(this.#markTimer);
+    this.#markTimer = null;
+    const epoch = this.#epoch;
+    if (epoch.isRegistered && !epoch.isClosed) {
+      epoch.isClosed = true;
+      this.#unmarked.add(epoch);
+    }
+    this.#mark();
+    await this.#marking;
   }
 
   #openGroup(): Group {
@@ -199,22 +234,80 @@ export class AuditLane {
   /** Resolves with the verdicts of all takes, in order. */
   async #append({ events, takes }: Group): Promise<RateVerdict[]> {
     const { store, keys } = this.#of;
+    const epoch = await this.#openEpoch();
+    const { writer } = epoch;
     // One entry for the whole group: it is sealed and chained once, however many requests share it.
-    const bound = auditContext({ writer: this.#writer, sequence: this.#head.sequence + 1 });
-    const body = keys.sealAudit(bound, Buffer.from(JSON.stringify(events.map(toRow))));
-    const head = nextLink(this.#head, body);
-    const entry = { writer: this.#writer, sequence: head.sequence, hash: head.hash, body };
+    const body = sealEntry(keys, { writer, sequence: epoch.head.sequence + 1 }, events);
+    const head = nextLink(epoch.head, body);
+    const entry = { writer, sequence: head.sequence, hash: head.hash, body };
     const verdicts = await this.#inTime(store.append(keys.space, [entry], takes));
     if (verdicts.length !== takes.length) throw new Error('the store answered for other rates than were asked');
-    this.#head = head;
+    epoch.head = head;
+    epoch.events += events.length;
+    epoch.writtenAt = performance.now();
+    this.#markSoon(epoch);
     return verdicts;
+  }
+
+  /** The chain that is written to now, known to the store before its first entry is. */
+  async #openEpoch(): Promise<Epoch> {
+    // Retention takes out writers who have been silent for longer: they must not go on under their old name.
+    if (performance.now() - this.#epoch.writtenAt > longestSilenceMs) this.#epoch = this.#startEpoch();
+    const epoch = this.#epoch;
+    if (!epoch.isRegistered) {
+      await this.#inTime(this.#register(epoch.writer));
+      epoch.isRegistered = true;
+    }
+    return epoch;
+  }
+
+  async #register(writer: string): Promise<void> {
+    try {
+      await this.#checkpoints.register(writer);
+    } catch (error) {
+      if (!isRolledBack(error)) throw error;
+      // That a state was rolled back, and who accepted it, must be on record too.
+      await new AuditCheckpoints({ store: this.#of.store.unguarded, keys: this.#of.keys }).register(writer);
+    }
+  }
+
+  #markSoon(epoch: Epoch): void {
+    this.#unmarked.add(epoch);
+    if (epoch.head.sequence - epoch.marked >= entriesPerMark) {
+      epoch.marked = epoch.head.sequence; // asked for
+      this.#mark();
+    } else if (this.#markTimer === null && this.#closing === null) {
+      this.#markTimer = setTimeout(() => this.#mark(), markEveryMs);
+      this.#markTimer.unref();
+    }
+  }
+
+  /** Writes the checkpoints that are due, one after the other. What fails is due again. */
+  #mark(): void {
+    this.#markTimer = null;
+    const due = [...this.#unmarked];
+    this.#unmarked.clear();
+    this.#marking = this.#marking.then(async () => {
+      for (const epoch of due) {
+        const { writer, head, events, isClosed } = epoch;
+        try {
+          await this.#inTime(this.#checkpoints.advance({ writer, head, events, isClosed }));
+          epoch.marked = Math.max(epoch.marked, head.sequence);
+        } catch (error) {
+          if (error instanceof AlterError && error.code === 'not_found') continue; // retention took all of it, and the writer out
+          // A store that is away is reported by what has to be written, and what there is still stands.
+          if (this.#closing !== null) return;
+          if (this.#unmarked.size < maxUnmarked) this.#markSoon(epoch);
+        }
+      }
+    });
   }
 
   #fail(group: Group, error: AlterError): void {
     // Nobody knows whether these entries were written, or still will be: an answer can be lost on its way back. To go on
     // from the old head could write a sequence twice, and to skip it would leave a gap; both look like a forgery to whoever
     // verifies. So the chain ends here, wherever that is, and a new one begins under a new name.
-    this.#startEpoch();
+    this.#epoch = this.#startEpoch();
     this.failingSince ??= performance.now();
     this.#of.onError(error);
     // Should the lost append have worked after all, what is kept stands there twice, with one id.
@@ -233,9 +326,10 @@ export class AuditLane {
     if (group !== next) this.#groups.unshift(group);
   }
 
-  #startEpoch(): void {
-    this.#writer = `${this.#of.writer}.${randomBytes(6).toString('hex')}`;
-    this.#head = startChain({ space: this.#of.keys.space, writer: this.#writer });
+  #startEpoch(): Epoch {
+    const writer = `${this.#of.writer}.${randomBytes(6).toString('hex')}`;
+    const head = startChain({ space: this.#of.keys.space, writer });
+    return { writer, head, events: 0, writtenAt: performance.now(), isRegistered: false, isClosed: false, marked: 0 };
   }
 
   #inTime<T>(answer: Promise<T>): Promise<T> {

@@ -1,14 +1,13 @@
 import type { AuditEvent } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
-import { type ChainBreak, type ChainHead, verifyChain } from './audit-chain.ts';
-import { readRow } from './audit-row.ts';
+import { AuditCheckpoints, type Trim } from './audit-checkpoints.ts';
+import { openEntry } from './audit-entry.ts';
 import type { SpaceKeys } from './keyring.ts';
-import type { SealContext } from './seal.ts';
 import type { Store, StoredAuditEntry } from './store.ts';
 import { asked } from './store-failure.ts';
+import { type AuditVerdict, type KnownLink, verifyAudit } from './verify-audit.ts';
 
 const entriesPerRead = 200;
-const entriesPerVerification = 1_000;
 
 export type ReadAuditEvent = AuditEvent & { readonly cursor: string };
 
@@ -17,24 +16,6 @@ export interface AuditPage {
   /** The cursor to go on after; null at the end. */
   readonly next: string | null;
 }
-
-/** One link of the chain of a writer; `hash` in hex. */
-export interface KnownLink {
-  readonly writer: string;
-  readonly sequence: number;
-  readonly hash: string;
-}
-
-/** `entries`: how many were found whole, before the break where there is one. `seal`: it does not open. */
-export type AuditVerdict =
-  | { readonly kind: 'intact'; readonly entries: number; readonly chains: readonly KnownLink[] }
-  | {
-      readonly kind: 'broken';
-      readonly entries: number;
-      readonly writer: string;
-      readonly sequence: number;
-      readonly problem: ChainBreak['problem'] | 'seal';
-    };
 
 /** Reads and opens the audit of one space. */
 export class AuditReader {
@@ -79,56 +60,41 @@ export class AuditReader {
     return { events, next: found.length > limit ? (events.at(-1)?.cursor ?? null) : null };
   }
 
-  /**
-   * Walks every chain of the space from its first link, and opens every entry: who has the store but not the keys can
-   * compute the links anew, but seals nothing. `known`: links that once existed; without them, what was cut off at the end
-   * can't be missed.
-   */
-  async verify(known: readonly KnownLink[]): Promise<AuditVerdict> {
-    const { space } = this.#keys;
-    const awaited = new Map(known.map((link) => [linkName(link), link]));
-    let heads: ReadonlyMap<string, ChainHead> = new Map();
-    let count = 0;
-    let after: string | undefined;
-    for (;;) {
-      const limit = entriesPerVerification;
-      const read = { space, order: 'ascending', limit, ...(after === undefined ? {} : { after }) } as const;
-      const entries = await asked(this.#store.readAudit(read));
-      const verdict = verifyChain(entries, { space, from: heads });
-      const intact = verdict.kind === 'intact' ? entries : entries.slice(0, verdict.index ?? 0);
-      for (const entry of intact) {
-        const { writer, sequence } = entry;
-        if (!this.#isOpened(entry)) return { kind: 'broken', entries: count, writer, sequence, problem: 'seal' };
-        const wanted = awaited.get(linkName(entry));
-        if (wanted !== undefined && wanted.hash !== Buffer.from(entry.hash).toString('hex'))
-          return { kind: 'broken', entries: count, writer, sequence, problem: 'hash' };
-        awaited.delete(linkName(entry));
-        count += 1;
-      }
-      if (verdict.kind === 'broken') {
-        const { writer, sequence, problem } = verdict;
-        return { kind: 'broken', entries: count, writer, sequence, problem };
-      }
-      heads = verdict.heads;
-      after = entries.at(-1)?.cursor;
-      if (entries.length < limit) break;
-    }
-    for (const { writer, sequence } of awaited.values())
-      return { kind: 'broken', entries: count, writer, sequence, problem: 'truncated' };
-    const chains = [...heads].map(([writer, head]) => ({
-      ...{ writer, sequence: head.sequence, hash: Buffer.from(head.hash).toString('hex') },
-    }));
-    return { kind: 'intact', entries: count, chains };
+  /** What retention removed; null: nothing. */
+  async findTrim(): Promise<Trim | null> {
+    return (await new AuditCheckpoints({ store: this.#store, keys: this.#keys }).findLedger()).value.trim;
   }
 
-  #isOpened(entry: StoredAuditEntry): boolean {
-    try {
-      this.#open(entry);
-      return true;
-    } catch (error) {
-      if (error instanceof AlterError && error.code === 'state_invalid') return false;
-      throw error;
+  verify(known: readonly KnownLink[]): Promise<AuditVerdict> {
+    return verifyAudit({ store: this.#store, keys: this.#keys }, known);
+  }
+
+  /**
+   * The cursor of an entry behind which everything stands that was written at `at` or later; null where that is the whole
+   * log. It may stand a little before.
+   */
+  async seek(at: number): Promise<string | null> {
+    const { space } = this.#keys;
+    const [first] = await asked(this.#store.readAudit({ space, limit: 1 }));
+    const [last] = await asked(this.#store.readAudit({ space, order: 'descending', limit: 1 }));
+    if (first === undefined || last === undefined) return null;
+    // A stream of Redis names its entries by the time at which they came.
+    if (first.cursor.includes('-')) return at <= Number.parseInt(first.cursor, 10) ? null : `${Math.floor(at) - 1}-0`;
+    let low = Number(first.cursor) - 1; // before `at`, or the beginning
+    let high = Number(last.cursor); // perhaps not
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      const [entry] = await asked(this.#store.readAudit({ space, after: String(middle), including: true, limit: 1 }));
+      if (entry === undefined || this.#timeOf(entry) >= at) high = middle - 1;
+      else low = Math.max(middle, Number(entry.cursor));
     }
+    return low < Number(first.cursor) ? null : String(low);
+  }
+
+  /** Of its first event, in milliseconds. */
+  #timeOf(entry: StoredAuditEntry): number {
+    const [event] = this.#open(entry);
+    return event === undefined ? 0 : Date.parse(event.time);
   }
 
   /** The events of one entry in the order of the page; with `behind`, only those that come after that one. */
@@ -144,14 +110,7 @@ export class AuditReader {
   }
 
   #open(entry: StoredAuditEntry): readonly AuditEvent[] {
-    const rows = parseJson(this.#keys.openAudit(auditContext(entry), entry.body));
-    const events = Array.isArray(rows) ? rows.map((row) => readRow(row, this.#keys.space)) : [null];
-    if (!events.every((event) => event !== null)) {
-      throw new AlterError('state_invalid', {
-        detail: `The stored audit entry ${entry.writer} ${entry.sequence} has not the form of this version.`,
-      });
-    }
-    return events;
+    return openEntry(this.#keys, entry);
   }
 }
 
@@ -164,21 +123,4 @@ function parseCursor(text: string): { readonly entry: string; readonly index: nu
     });
   }
   return { entry: match[1]!, index: Number(match[2]) };
-}
-
-function linkName({ writer, sequence }: { readonly writer: string; readonly sequence: number }): string {
-  return `${writer}/${sequence}`;
-}
-
-/** What an audit entry is bound to when it is sealed. */
-export function auditContext(of: { readonly writer: string; readonly sequence: number }): Omit<SealContext, 'space'> {
-  return { type: 'audit-entry', id: of.writer, revision: of.sequence };
-}
-
-function parseJson(json: Buffer): unknown {
-  try {
-    return JSON.parse(json.toString());
-  } catch {
-    return null;
-  }
 }

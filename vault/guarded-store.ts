@@ -120,6 +120,11 @@ export class GuardedStore implements Store {
     return this.unguarded.readAudit(query);
   }
 
+  trimAudit(space: string, upTo: string): Promise<void> {
+    this.#requireAccepted(space);
+    return this.unguarded.trimAudit(space, upTo);
+  }
+
   async watch(space: string, watcher: Watcher): Promise<Watch> {
     const guard = await this.#guardOf(space);
     let soon: NodeJS.Timeout | null = null;

@@ -1,6 +1,8 @@
 import { accessTokenKind } from './access-token-repository.ts';
 import { agentKind } from './agent-repository.ts';
 import { appKind, entryKind, remainsKind } from './app-repository.ts';
+import { checkpointKind, ledgerKind } from './audit-checkpoints.ts';
+import { retentionKind } from './audit-retention.ts';
 import { authorityKind } from './authority-repository.ts';
 import { delegationKind } from './delegation-repository.ts';
 import { grantKind } from './grant-repository.ts';
@@ -26,6 +28,7 @@ export const recordKinds = [
   ...[entryKind, remainsKind, accessTokenKind, authorityKind, keyOwnerKind],
   ...[appKind, attemptKind, lastUseKind],
   ...[webhookOwnerKind, webhookSecretKind, webhookProgressKind, webhookKind, leaseKind],
+  ...[retentionKind, ledgerKind, checkpointKind],
   ...[delegationKind, grantKind, secretKind, secretVersionKind],
   ...[keyKind, workloadIdentityKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
 ] as unknown as readonly RecordKind<object>[]; // each opens and seals what is of its own type only

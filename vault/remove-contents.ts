@@ -1,4 +1,6 @@
 import { agentKind } from './agent-repository.ts';
+import { checkpointKind, ledgerKind } from './audit-checkpoints.ts';
+import { retentionKind } from './audit-retention.ts';
 import { delegationKind } from './delegation-repository.ts';
 import { grantKind } from './grant-repository.ts';
 import { groupKind } from './group-repository.ts';
@@ -34,6 +36,9 @@ const types = [
   webhookKind,
   webhookSecretKind,
   webhookProgressKind,
+  checkpointKind,
+  ledgerKind,
+  retentionKind,
 ].map((kind) => (typeof kind === 'string' ? kind : kind.type));
 
 const batch = 200;

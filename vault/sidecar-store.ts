@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
+import { checkpointKind, ledgerKind } from './audit-checkpoints.ts';
 import { epochKey } from './epoch.ts';
 import { floorsType } from './floors.ts';
 import { groupKind } from './group-repository.ts';
@@ -29,10 +30,14 @@ export interface SidecarStore {
 }
 
 const prefix = 'alter';
-/** Who was seen with a verified token, what was used when, and with them what guards a space against a rollback. */
-const writes = [userKind, userSubjectKind, groupKind, lastUseKind, epochKey, { type: floorsType }].map(
-  ({ type }) => type,
-);
+/**
+ * Who was seen with a verified token, what was used when, how far the audit came, and with them what guards a space against a
+ * rollback.
+ */
+const writes = [
+  ...[userKind, userSubjectKind, groupKind, lastUseKind, checkpointKind, ledgerKind],
+  ...[epochKey, { type: floorsType }],
+].map(({ type }) => type);
 
 /** `url` as in ALTER_STORE_URL. */
 export function openSidecarStore(url: string, access: RedisSettings = {}): SidecarStore {

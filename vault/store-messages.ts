@@ -34,6 +34,7 @@ export type RemoteQuestion =
       readonly takes: readonly RateTake[];
     }
   | { readonly kind: 'readAudit'; readonly query: AuditQuery }
+  | { readonly kind: 'trimAudit'; readonly space: string; readonly upTo: string }
   | { readonly kind: 'watch'; readonly space: string }
   | { readonly kind: 'unwatch'; readonly space: string }
   | { readonly kind: 'ping' };
@@ -46,6 +47,7 @@ export interface RemoteAnswerOf {
   commit: null;
   append: RateVerdict[];
   readAudit: StoredAuditEntry[];
+  trimAudit: null;
   watch: null;
   unwatch: null;
   ping: null;

@@ -93,6 +93,10 @@ export class StoreOwner implements Store {
     return this.#store.readAudit(query);
   }
 
+  trimAudit(space: string, upTo: string): Promise<void> {
+    return this.#store.trimAudit(space, upTo);
+  }
+
   watch(space: string, watcher: Watcher): Promise<Watch> {
     return this.#store.watch(space, watcher);
   }
@@ -184,6 +188,9 @@ class Remote {
         return store.append(question.space, question.entries, question.takes);
       case 'readAudit':
         return store.readAudit(question.query);
+      case 'trimAudit':
+        await store.trimAudit(question.space, question.upTo);
+        return null;
       case 'watch':
         await this.#watch(question.space);
         return null;

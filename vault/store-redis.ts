@@ -197,11 +197,7 @@ export class RedisStore implements Store {
   }
 
   async readAudit({ space, after, including, order, limit }: AuditQuery): Promise<StoredAuditEntry[]> {
-    if (after !== undefined && !/^\d{1,15}-\d{1,15}$/.test(after)) {
-      throw new AlterError('validation_failed', {
-        problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
-      });
-    }
+    if (after !== undefined) requireCursor(after);
     if (limit <= 0) return [];
     const { audit } = this.#keys(space);
     const from = after === undefined ? null : `${including ? '' : '('}${after}`;
@@ -211,6 +207,14 @@ export class RedisStore implements Store {
         : commands.xrangeBuffer(audit, from ?? '-', '+', 'COUNT', limit),
     );
     return entries.map(([id, fields]) => toAuditEntry(id, fields));
+  }
+
+  async trimAudit(space: string, upTo: string): Promise<void> {
+    requireCursor(upTo);
+    const [ms, count] = upTo.split('-');
+    const { audit } = this.#keys(space);
+    const first = `${ms}-${BigInt(count!) + 1n}`;
+    await this.#ask(audit, (node) => node.write((connection) => connection.xtrim(audit, 'MINID', '=', first)));
   }
 
   async watch(space: string, watcher: Watcher): Promise<Watch> {
@@ -298,6 +302,14 @@ async function run(
     if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
     return connection.callBuffer('EVAL', [script.lua, keys.length, ...keys, ...values]);
   }
+}
+
+/** Throws `validation_failed`. */
+function requireCursor(cursor: string): void {
+  if (/^\d{1,15}-\d{1,15}$/.test(cursor)) return;
+  throw new AlterError('validation_failed', {
+    problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
+  });
 }
 
 /** Names one life of a feed: it differs after the server was emptied. */

@@ -120,6 +120,10 @@ class RemoteStore implements Store {
     return this.#ask({ kind: 'readAudit', query });
   }
 
+  async trimAudit(space: string, upTo: string): Promise<void> {
+    await this.#ask({ kind: 'trimAudit', space, upTo });
+  }
+
   async watch(space: string, watcher: Watcher): Promise<Watch> {
     const watched = this.#watched.get(space) ?? {
       watchers: new Watchers(),

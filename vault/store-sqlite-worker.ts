@@ -43,6 +43,7 @@ export type Question =
       readonly entries: readonly EntryWithoutBytes[];
       readonly takes: readonly RateTake[];
     }
+  | { readonly kind: 'trimAudit'; readonly space: string; readonly upTo: string }
   | { readonly kind: 'ping' }
   | { readonly kind: 'close' };
 
@@ -56,6 +57,7 @@ export interface AnswerOf {
   contact: null;
   commit: null;
   append: RateVerdict[];
+  trimAudit: null;
   ping: null;
   close: null;
 }
@@ -220,6 +222,9 @@ class Database {
         return this.#commit(question.space, question.changes, bytes);
       case 'append':
         return this.#append(question, bytes);
+      case 'trimAudit':
+        this.#run('DELETE FROM audit WHERE space = ? AND number <= ?', question.space, Number(question.upTo));
+        return null;
       case 'ping':
         this.#run('UPDATE pulse SET beats = beats + 1');
         return null;
@@ -487,8 +492,10 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const writing: ReadonlySet<Question['kind']> = new Set(['commit', 'append', 'trimAudit', 'ping']);
+
 function isWrite(question: Question): boolean {
-  return question.kind === 'commit' || question.kind === 'append' || question.kind === 'ping';
+  return writing.has(question.kind);
 }
 
 function countBytes(question: Question): number {

@@ -128,12 +128,13 @@ class SqliteStore implements Store {
   }
 
   async readAudit(query: AuditQuery): Promise<StoredAuditEntry[]> {
-    if (query.after !== undefined && !/^[0-9]{1,15}$/.test(query.after)) {
-      throw new AlterError('validation_failed', {
-        problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
-      });
-    }
+    if (query.after !== undefined) requireCursor(query.after);
     return this.#ask({ kind: 'readAudit', query });
+  }
+
+  async trimAudit(space: string, upTo: string): Promise<void> {
+    requireCursor(upTo);
+    await this.#ask({ kind: 'trimAudit', space, upTo });
   }
 
   /** The only owner learns of every change from its own commits, so the feed needs no table. */
@@ -272,4 +273,12 @@ class SqliteStore implements Store {
   #unavailable(reason: string): StoreUnavailable {
     return new StoreUnavailable(`the store ${this.#path} is unavailable: ${reason}`);
   }
+}
+
+/** Throws `validation_failed`. */
+function requireCursor(cursor: string): void {
+  if (/^[0-9]{1,15}$/.test(cursor)) return;
+  throw new AlterError('validation_failed', {
+    problems: [{ field: 'after', message: 'is not a cursor of this audit log' }],
+  });
 }

@@ -33,6 +33,9 @@ export interface Store {
   /** Audit entries of a space in the order in which they were appended, or the reverse. `after` is a cursor that an entry carried; with `including`, that entry comes first. */
   readAudit(query: AuditQuery): Promise<StoredAuditEntry[]>;
 
+  /** Removes the oldest audit entries of a space, up to and with the one that has the cursor `upTo`. */
+  trimAudit(space: string, upTo: string): Promise<void>;
+
   /**
    * Follows the changes of a space from now on. Resolves when nothing that is committed afterwards can be missed.
    * `onChange` gets every changed key once or more, in order, also across a lost connection; `onReset` says that changes

@@ -4,6 +4,7 @@ import { AccessTokenRepository } from './access-token-repository.ts';
 import { AgentRepository } from './agent-repository.ts';
 import { AppRepository } from './app-repository.ts';
 import { AuditReader } from './audit-reader.ts';
+import { AuditRetention } from './audit-retention.ts';
 import { AuthorityRepository } from './authority-repository.ts';
 import { DelegationRepository } from './delegation-repository.ts';
 import { GrantRepository } from './grant-repository.ts';
@@ -42,6 +43,7 @@ export interface AppVault {
   readonly lastUses: LastUseRepository;
   readonly webhooks: WebhookRepository;
   readonly audit: AuditReader;
+  readonly auditRetention: AuditRetention;
 }
 
 /** What the data plane works on: the sealed state of every app, or of one. */
@@ -142,6 +144,7 @@ export class Vault implements DataPlaneVault {
       lastUses: new LastUseRepository(deps),
       webhooks: new WebhookRepository(deps),
       audit: new AuditReader(deps),
+      auditRetention: new AuditRetention(deps),
     };
   }
 }

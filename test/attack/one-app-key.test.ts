@@ -2,7 +2,7 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis as RedisClient } from 'ioredis';
 import { findAppKey, formatAppKey } from '../../core/app-key.ts';
-import { auditContext } from '../../vault/audit-reader.ts';
+import { auditContext } from '../../vault/audit-entry.ts';
 import { SpaceKeys, systemSpace } from '../../vault/keyring.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { encodeContext, openBytes } from '../../vault/seal.ts';
@@ -143,7 +143,12 @@ describe('a process with the key of one app', () => {
     const isOwn = (key: string): boolean => key.startsWith(`alter:{${rig.appId}}:`);
     // EVAL asks for the right to write all that it names, so that of the app's own records only some can be named to it.
     for (const [index, key] of keys.entries()) if (!isOwn(key)) expect(outcomes[index]).toBe('NOPERM');
-    const decided = keys.filter((key) => isOwn(key) && /:record:(?!user|group|last-use|epoch|floors)/.test(key));
+    const decided = keys.filter(
+      (key) =>
+        isOwn(key) &&
+        !/:record:(?:user|group|last-use|epoch|floors|audit-checkpoint|audit-ledger)/.test(key) &&
+        /:record:/.test(key),
+    );
     expect(decided.length).toBeGreaterThan(5);
     for (const key of decided) {
       await expect(limited.hget(key, 'r')).resolves.toMatch(/^\d+$/);

@@ -53,6 +53,52 @@ describe('audit export', () => {
   });
 });
 
+describe('audit export --acknowledge', () => {
+  it('begins where the last one ended, and goes with no filter', async () => {
+    const first = await run('export', '--acknowledge', '--format', 'jsonl');
+    expect(first.code).toBe(0);
+    const second = await run('export', '--acknowledge');
+    // What is new is the acknowledgement itself.
+    expect(
+      second.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): Json => JSON.parse(line).event),
+    ).toEqual(['audit.exported']);
+    expect(await run('export', '--acknowledge', '--decision', 'deny')).toMatchObject({ code: 2 });
+    const shown = JSON.parse((await run('retention', 'show')).stdout);
+    expect(shown.exported.cursor).toMatch(/^\d+\.\d+$/);
+  });
+});
+
+describe('audit retention', () => {
+  it('is set by age and by number, and taken back', async () => {
+    const set = async (...words: string[]): Promise<Json> =>
+      JSON.parse((await run('retention', 'set', ...words)).stdout);
+    const limits = { max_age_seconds: 90 * 86_400, max_events: 1000, require_export: true, inherited: false };
+    expect(await set('--max-age', '90d', '--max-events', '1000', '--require-export')).toMatchObject(limits);
+    expect(await set('--keep-all')).toMatchObject({ max_age_seconds: null, max_events: null, inherited: false });
+    expect(await set('--inherit')).toMatchObject({ inherited: true });
+    for (const words of [
+      [],
+      ['--max-age', '1y'],
+      ['--keep-all', '--max-age', '9d'],
+      ['--keep-all', '--require-export'],
+    ])
+      expect(await run('retention', 'set', ...words)).toMatchObject({ code: 2 });
+  });
+});
+
+describe('audit list', () => {
+  it('is bounded in time', async () => {
+    const ids = async (...words: string[]) =>
+      (await run('list', '--output', 'jsonl', '--fields', 'event', ...words)).stdout;
+    expect(await ids('--since', '1h')).toContain('secret.created');
+    expect(await ids('--until', '1h')).toBe('');
+    expect(await run('list', '--since', 'yesterday')).toMatchObject({ code: 2 });
+  });
+});
+
 describe('audit tail', () => {
   it('prints the newest events in order, and with -f those that follow, once', async () => {
     const all = await rig.events();

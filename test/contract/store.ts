@@ -434,6 +434,23 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         }
       });
 
+      it('removes the oldest entries up to a cursor, of one space, and gives no cursor twice', async () => {
+        await store.append(space, [entry(1), entry(2), entry(3)], []);
+        await store.append('app-2', [entry(1)], []);
+        const all = await store.readAudit({ space, limit: 100 });
+        await store.trimAudit(space, all[1]!.cursor);
+        const left = async (of: string) =>
+          (await store.readAudit({ space: of, limit: 100 })).map(({ sequence }) => sequence);
+        expect(await left(space)).toEqual([3]);
+        expect(await left('app-2')).toEqual([1]);
+        await store.trimAudit(space, all[1]!.cursor);
+        await store.trimAudit(space, all[2]!.cursor);
+        expect(await left(space)).toEqual([]);
+        await store.append(space, [entry(4)], []);
+        expect(await store.readAudit({ space, after: all[2]!.cursor, limit: 9 })).toHaveLength(1);
+        await expect(store.trimAudit(space, 'x')).rejects.toMatchObject({ code: 'validation_failed' });
+      });
+
       it('refuses a cursor that it never gave', async () => {
         for (const after of ['', 'x', '-1', '1 OR 1', '$', '1-', '9'.repeat(40)]) {
           await expect(store.readAudit({ space, after, limit: 1 })).rejects.toMatchObject({

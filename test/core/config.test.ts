@@ -102,6 +102,8 @@ describe('a configuration', () => {
       audit: 'strict',
       auditFile: null,
       stateMarksFile: null,
+      auditMaxAgeMs: null,
+      auditMaxEvents: null,
       workers: 1,
       logLevel: 'info',
       limits: {

@@ -83,6 +83,11 @@ export class HostileStore implements Store {
     return this.#real.readAudit(query);
   }
 
+  async trimAudit(space: string, upTo: string): Promise<void> {
+    this.#requireUp();
+    await this.#real.trimAudit(space, upTo);
+  }
+
   async watch(space: string, watcher: Watcher): Promise<Watch> {
     this.#requireUp();
     this.watchers.set(space, watcher);

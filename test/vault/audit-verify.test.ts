@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { issueId } from '../../core/id.ts';
 import { nextLink, startChain } from '../../vault/audit-chain.ts';
 import { AuditLog } from '../../vault/audit-log.ts';
-import type { AuditVerdict, KnownLink } from '../../vault/audit-reader.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
+import type { AuditVerdict, KnownLink } from '../../vault/verify-audit.ts';
 
 const kms = openLocalKms({ rootKey: randomBytes(32) });
 const clock = Date.now;
@@ -87,12 +87,14 @@ describe('the verification of an audit in a file', () => {
     expect(await verify()).toMatchObject({ kind: 'intact' });
   });
 
-  it('misses what was cut off at the end only where nobody knew of it', async () => {
+  it('misses what was cut off at the end, by the checkpoint of the one who wrote it', async () => {
     const whole = await verify();
     if (whole.kind !== 'intact') throw new Error('broken before');
     run(`DELETE FROM audit WHERE {app} AND sequence = ${count}`);
-    expect(await verify()).toMatchObject({ kind: 'intact', entries: count - 1 });
+    expect(await verify()).toMatchObject({ kind: 'broken', sequence: count, problem: 'truncated' });
     expect(await verify(whole.chains)).toMatchObject({ kind: 'broken', sequence: count, problem: 'truncated' });
+    run('DELETE FROM audit WHERE {app}');
+    expect(await verify()).toMatchObject({ kind: 'broken', sequence: count, problem: 'truncated' });
     run('');
   });
 

@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core';
-import { auditFilterFlags } from '../../audit-filter-flags.ts';
+import { auditFilterFlags, auditFilters } from '../../audit-filter-flags.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 
 export default class AuditList extends BaseCommand {
@@ -10,6 +10,7 @@ export default class AuditList extends BaseCommand {
       description: 'Every use of one secret',
       command: 'alter audit list --secret stripe-live --event request.completed',
     },
+    { description: 'What failed in the last hour', command: 'alter audit list --since 1h --outcome failed' },
     { description: 'As lines of JSON', command: 'alter audit list --limit 500 --output jsonl' },
   ];
   static override flags = {
@@ -26,8 +27,8 @@ export default class AuditList extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AuditList);
-    const { limit, after, order, event, host, decision, code, grant, secret, key, agent, user } = flags;
-    const query = { limit, after, order, event, host, decision, code, grant, secret, key, agent, user };
+    const { limit, after, order } = flags;
+    const query = { limit, after, order, ...auditFilters(flags) };
     const page = await this.openAdmin(flags).get(`${this.appPath(flags)}/audit`, query);
     this.printPage(
       page,

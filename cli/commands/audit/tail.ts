@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
+import { auditFilterFlags, auditFilters } from '../../audit-filter-flags.ts';
 import { readAuditPages } from '../../audit-pages.ts';
 import { appFlags, BaseCommand } from '../../base-command.ts';
 import { usageFailure } from '../../failure.ts';
@@ -19,6 +20,7 @@ export default class AuditTail extends BaseCommand {
   static override flags = {
     follow: Flags.boolean({ char: 'f', description: 'Go on with what follows, until Ctrl-C.' }),
     lines: Flags.integer({ char: 'n', description: 'How many to begin with.', min: 0, max: perPage, default: 20 }),
+    ...auditFilterFlags,
     ...appFlags,
   };
 
@@ -32,24 +34,30 @@ export default class AuditTail extends BaseCommand {
         : `${(fields ?? columns).map((name) => wordOf(event[name])).join('  ')}\n`;
     const admin = this.openAdmin(flags);
     const path = `${this.appPath(flags)}/audit`;
-    let known: ReadonlySet<unknown> | null = null;
-    for (;;) {
-      const fresh: JsonObject[] = [];
-      const newest = new Set<unknown>();
-      let isMet = false;
-      for await (const events of readAuditPages(admin, { path, query: { limit: perPage, order: 'desc' } })) {
-        for (const event of events) {
-          newest.add(event.id);
-          if (known?.has(event.id) === true) isMet = true;
-          else if (!isMet) fresh.push(event);
-        }
-        if (isMet || known === null) break;
+    const { cursor } = await admin.get(path, { limit: 1, order: 'desc' });
+    let after = typeof cursor === 'string' ? cursor : null;
+    const shown = new Set<unknown>();
+    if (flags.lines > 0) {
+      const query = { limit: flags.lines, order: 'desc', ...auditFilters(flags) };
+      const first: JsonObject[] = [];
+      for await (const events of readAuditPages(admin, { path, query })) {
+        first.push(...events.slice(0, flags.lines - first.length));
+        if (first.length === flags.lines) break;
       }
-      const shown = known === null ? fresh.slice(0, flags.lines) : fresh;
-      this.print(shown.reverse().map(line).join(''));
-      if (flags.follow !== true) return;
-      known = newest;
+      for (const { id } of first) shown.add(id);
+      this.print(first.toReversed().map(line).join(''));
+    }
+    while (flags.follow === true) {
       await wait(pollMs);
+      const onTaken = (taken: string): void => {
+        after = taken;
+      };
+      const query = { limit: perPage, order: 'asc', ...auditFilters(flags) };
+      for await (const events of readAuditPages(admin, { path, query, after, onTaken })) {
+        // What was written between the first two questions came with the second, and stands behind the cursor of the first.
+        const fresh = events.filter(({ id }) => !shown.has(id));
+        this.print(fresh.map(line).join(''));
+      }
     }
   }
 }

@@ -6,7 +6,7 @@ import { parseFileArgument, parseJsonObject, readTextFile } from '../../file-arg
 export default class AuditVerify extends BaseCommand {
   static override operation = 'verifyAudit';
   static override description =
-    'Walks the chain of every process that wrote, and opens every entry. Events that were cut off at the end can only be missed by who knows that they were there: keep the answer somewhere else, and give it back with --known.';
+    'Walks the chain of every process that wrote, from its first entry or from where retention cut it to its last checkpoint and beyond, and opens every entry. With --known it also finds a store that was wholly set back to an earlier state: keep the answer somewhere else, and give it back.';
   static override examples = [
     { description: 'Keep the answer', command: 'alter audit verify > verified.json' },
     {

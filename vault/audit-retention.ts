@@ -1,0 +1,63 @@
+import type { SpaceKeys } from './keyring.ts';
+import type { Versioned } from './record.ts';
+import { objectOf, orNull, text, truth, whole } from './record-shape.ts';
+import { type RecordKind, SealedRecords } from './sealed-records.ts';
+import type { Store } from './store.ts';
+
+/** How much of an audit is kept; null: without a limit. */
+export interface RetentionLimits {
+  readonly maxAgeSeconds: number | null;
+  readonly maxEvents: number | null;
+  /** What was not exported yet stays, however old it is. */
+  readonly requireExport: boolean;
+}
+
+/** How far the audit was taken out of the service, by the last who said so. */
+export interface ExportMark {
+  /** Of the last event. */
+  readonly cursor: string;
+  readonly acknowledgedAt: number;
+}
+
+export interface Retention {
+  /** Null: what the service is configured with. */
+  readonly limits: RetentionLimits | null;
+  readonly exported: ExportMark | null;
+}
+
+export const keepAll: RetentionLimits = { maxAgeSeconds: null, maxEvents: null, requireExport: false };
+
+const retentionId = 'audit';
+
+export const retentionKind: RecordKind<Retention> = {
+  type: 'audit-retention',
+  shape: {
+    limits: orNull(
+      objectOf<RetentionLimits>({ maxAgeSeconds: orNull(whole), maxEvents: orNull(whole), requireExport: truth }),
+    ),
+    exported: orNull(objectOf<ExportMark>({ cursor: text(64), acknowledgedAt: whole })),
+  },
+  idOf: () => retentionId,
+};
+
+const nothingSaid: Retention = { limits: null, exported: null };
+
+/** What an app says about the retention of its audit. */
+export class AuditRetention {
+  readonly #records: SealedRecords<Retention>;
+
+  constructor(of: { readonly store: Store; readonly keys: SpaceKeys }) {
+    this.#records = new SealedRecords({ ...of, kind: retentionKind });
+  }
+
+  async find(): Promise<Versioned<Retention>> {
+    return (await this.#records.find(retentionId)) ?? { value: nothingSaid, revision: 0 };
+  }
+
+  /** Throws `revision_conflict`. */
+  async change(change: (before: Retention) => Retention, expectedRevision?: number): Promise<Versioned<Retention>> {
+    const { revision } = await this.find();
+    if (revision === 0 && (expectedRevision ?? 0) === 0) return this.#records.create(change(nothingSaid));
+    return this.#records.update(retentionId, change, expectedRevision);
+  }
+}
