@@ -115,7 +115,7 @@ describe('audit tail', () => {
       child.stdout.on('data', (chunk: Buffer) => {
         printed += chunk.toString();
       });
-      await eventually(() => printed.includes('datadog'));
+      await eventually(() => printed.includes('\n'), 20_000);
       await store('Later');
       await eventually(() => printed.includes('later'));
       expect(printed.match(/secret\.created .* later/g)).toHaveLength(1);
