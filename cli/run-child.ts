@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { exitCodes, Failure } from './failure.ts';
+import type { Environment } from './environment.ts';
+import { describeFailure, exitCodes, Failure, formatFailure } from './failure.ts';
+import { workloadEnvironment } from './workload-environment.ts';
 
 /** What a supervisor or a person may send. SIGKILL and SIGSTOP can't be passed on; SIGCHLD and the like are not meant for the child. */
 const passedOn = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -41,6 +43,42 @@ export function runChild(
       resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
     });
   });
+}
+
+/**
+ * As {@link runChild}, but this process first becomes one that has the same environment as the child: any process of the same
+ * user can read the variables that its parent was started with (`/proc/PPID/environ`), the operator's token among them.
+ * Where a process can't replace itself (Windows), the child is run as it is.
+ */
+export async function runWithoutOurs(
+  command: string,
+  words: readonly string[],
+  environment: Record<string, string>,
+): Promise<number> {
+  const [node, script] = process.argv;
+  if (process.execve === undefined || node === undefined || script === undefined)
+    return runChild(command, words, environment);
+  // Through Node once more, and not the command itself: Node ignores SIGPIPE, and what it is replaced by would inherit that.
+  return process.execve(
+    process.execPath,
+    [node, ...process.execArgv, script, '--run-prepared', command, ...words],
+    environment,
+  );
+}
+
+/** What {@link runWithoutOurs} becomes. Never rejects. */
+export async function runPrepared(
+  [command = '', ...words]: readonly string[],
+  environment: Environment,
+): Promise<void> {
+  try {
+    process.exitCode = await runChild(command, words, workloadEnvironment(environment, {}));
+  } catch (error) {
+    const failure = describeFailure(error);
+    if (failure === null) return;
+    process.exitCode = failure.exit;
+    process.stderr.write(formatFailure(failure));
+  }
 }
 
 function startFailure(command: string, error: NodeJS.ErrnoException): Failure {

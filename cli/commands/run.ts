@@ -1,7 +1,7 @@
 import { BaseCommand } from '../base-command.ts';
 import { getEnvironment } from '../environment.ts';
 import { usageFailure } from '../failure.ts';
-import { runChild } from '../run-child.ts';
+import { runWithoutOurs } from '../run-child.ts';
 import { workloadEnvironment } from '../workload-environment.ts';
 import { readWorkloadVariables, workloadFlags } from '../workload-flags.ts';
 
@@ -34,6 +34,6 @@ export default class Run extends BaseCommand {
     const variables = await readWorkloadVariables(flags, () => this.openAdmin(flags));
     if (variables.NO_PROXY?.split(',').includes('*') === true)
       this.warning('NO_PROXY holds *, so most programs will not use the proxy.');
-    process.exitCode = await runChild(command, words, workloadEnvironment(getEnvironment(), variables));
+    process.exitCode = await runWithoutOurs(command, words, workloadEnvironment(getEnvironment(), variables));
   }
 }

@@ -38,7 +38,11 @@ describe('alter auth', () => {
 
   it('takes the token from a file, and none on the command line or where nobody can be asked', async () => {
     writeFileSync(join(home, 'token'), `${rig.operator.plaintext}\n`);
-    expect(await run(['auth', 'login', '--token-file', join(home, 'token')])).toMatchObject({ code: 0 });
+    const fromFile = ['auth', 'login', '--token-file', join(home, 'token')];
+    chmodSync(join(home, 'token'), 0o644);
+    expect(await run(fromFile)).toMatchObject({ code: 0, stderr: expect.stringContaining('can be read by others') });
+    chmodSync(join(home, 'token'), 0o600);
+    expect(await run(fromFile)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('Warning') });
     expect(await run(['auth', 'login'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--token-stdin') });
     const inline = await run(['auth', 'login', rig.operator.plaintext]);
     expect(inline.code).toBe(2);

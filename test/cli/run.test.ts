@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -59,6 +59,23 @@ describe('alter run', () => {
     const bundle = readFileSync(seen.get('SSL_CERT_FILE') ?? '', 'utf8');
     expect(new X509Certificate(bundle).fingerprint256).toBe(new X509Certificate(certificate).fingerprint256);
     expect(seen.get('NODE_EXTRA_CA_CERTS')).toBe(seen.get('SSL_CERT_FILE'));
+  });
+
+  const whereProc = existsSync('/proc/self/environ') ? it : it.skip;
+  whereProc('leaves no token of the operator in the environment of the process above the command', async () => {
+    const ALTER_PAT = issueToken('pat', Date.now()).plaintext;
+    const { code, stdout } = await run(['--', 'sh', '-c', 'cat /proc/$PPID/environ /proc/$PPID/cmdline'], {
+      ALTER_PAT,
+    });
+    expect(code).toBe(0);
+    expect(stdout).toContain('HTTPS_PROXY=');
+    expect(stdout).not.toContain('ALTER_');
+    expect(stdout).not.toContain(ALTER_PAT);
+  });
+
+  whereProc('starts the command with the dispositions of signals that a shell would give it', async () => {
+    const { stdout } = await run(['--', 'grep', 'SigIgn', '/proc/self/status']);
+    expect(stdout).toMatch(/^SigIgn:\s0+$/m);
   });
 
   it('takes grant, key and proxy from its flags', async () => {

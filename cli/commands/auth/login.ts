@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { parseAccessToken } from '../../admin-client.ts';
 import { adminFlags, BaseCommand, outputFlags } from '../../base-command.ts';
@@ -25,12 +26,19 @@ export default class AuthLogin extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(AuthLogin);
     const token = parseAccessToken(await readToken(flags), 'The given text');
+    const file = flags['token-file'];
+    if (file !== undefined && isReadByOthers(file)) this.warning(`${file} can be read by others: chmod 600 ${file}`);
     const { client, url } = this.openAdminWith(flags, token);
     const me = await client.get('/v1/me');
     storeLogin({ adminUrl: url, token });
     this.note(`Signed in at ${url}.`);
     this.printResult(me, flags);
   }
+}
+
+/** Not refused, as a login is: what an orchestrator mounts has the mode that it gives. */
+function isReadByOthers(file: string): boolean {
+  return process.getuid !== undefined && (statSync(file).mode & 0o004) !== 0;
 }
 
 async function readToken(flags: {
