@@ -155,13 +155,26 @@ return verdicts
 /**
  * KEYS index (of a tag or of all). ARGV base, lowest, highest, from, to, 'REV' or '', offset, limit. Answers how many
  * members there are from lowest to highest, then member, revision and body of each in the page.
+ *
+ * All scores are 0, so the order by rank is that of the members. By rank a page costs the same wherever it is; to skip
+ * `offset` members of a lexical range, Redis walks over them.
  */
 export const listScript = script(`
-local members
+local function otherwise(bound)
+  return (bound:sub(1, 1) == '[' and '(' or '[') .. bound:sub(2)
+end
+local first = redis.call('ZLEXCOUNT', KEYS[1], '-', otherwise(ARGV[4]))
+local last = redis.call('ZLEXCOUNT', KEYS[1], '-', ARGV[5]) - 1
+local offset, limit = tonumber(ARGV[7]), tonumber(ARGV[8])
+local from, to, members = first + offset, math.min(last, first + offset + limit - 1), {}
+if ARGV[6] == 'REV' then from, to = math.max(first, last - offset - limit + 1), last - offset end
+if from <= to then
+  members = redis.call('ZRANGE', KEYS[1], string.format('%d', from), string.format('%d', to))
+end
 if ARGV[6] == 'REV' then
-  members = redis.call('ZRANGE', KEYS[1], ARGV[5], ARGV[4], 'BYLEX', 'REV', 'LIMIT', ARGV[7], ARGV[8])
-else
-  members = redis.call('ZRANGE', KEYS[1], ARGV[4], ARGV[5], 'BYLEX', 'LIMIT', ARGV[7], ARGV[8])
+  for i = 1, math.floor(#members / 2) do
+    members[i], members[#members + 1 - i] = members[#members + 1 - i], members[i]
+  end
 end
 local page = { redis.call('ZLEXCOUNT', KEYS[1], ARGV[2], ARGV[3]) }
 for _, member in ipairs(members) do

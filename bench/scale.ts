@@ -1,0 +1,203 @@
+/**
+ * What the number of grants and secrets costs, on one Redis: `node bench/scale.ts [grants,grants,…]` (10000,100000 unless
+ * given; a million takes minutes and some gigabytes of memory for Redis). A tenth as many secrets. The service is a process
+ * of its own. Written to bench/results.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inParallel } from '../test/support/in-parallel.ts';
+import { startRedis } from '../test/support/redis.ts';
+import { ServedRig } from '../test/support/served-rig.ts';
+import { AnswerReader, basic, connectTo } from '../test/support/tunnel-client.ts';
+import { openLocalKms } from '../vault/kms-local.ts';
+import { ReadModel } from '../vault/read-model.ts';
+import { SecretValue } from '../vault/secret-value.ts';
+import type { Store } from '../vault/store.ts';
+import { openStore } from '../vault/store-url.ts';
+import { openVault } from '../vault/vault.ts';
+import { describeMachine } from './machine.ts';
+
+const sizes = (process.argv[2] ?? '10000,100000').split(',').map(Number);
+const grantsPerSecret = 10;
+const asked = 300;
+
+interface Row {
+  readonly grants: number;
+  readonly secrets: number;
+  readonly loadedPerSecond: number;
+  readonly redisMiB: number;
+  readonly startedMiB: number;
+  readonly servingMiB: number;
+  readonly coldMs: number;
+  readonly hotMs: number;
+  readonly coldRoundTrips: number;
+  readonly hotRoundTrips: number;
+  readonly firstPageMs: number;
+  readonly lastPageMs: number;
+  readonly ofOneSecretMs: number;
+}
+
+/** Counts what is asked of a store to read. */
+function counting(store: Store): { readonly store: Store; readonly count: () => number } {
+  let count = 0;
+  const counted = new Set<PropertyKey>(['get', 'findByName', 'findByTags', 'list']);
+  const proxy = new Proxy(store, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (counted.has(name)) count++;
+      return value.bind(target);
+    },
+  });
+  return { store: proxy, count: () => count };
+}
+
+const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+const round = (value: number): number => Math.round(value * 100) / 100;
+
+function residentMiB(pid: number): number {
+  return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024);
+}
+
+async function measure(grants: number): Promise<Row> {
+  const redis = await startRedis();
+  const rootKey = randomBytes(32);
+  const rig = await ServedRig.open({ redis, settings: { ALTER_ROOT_KEY: rootKey.toString('base64') } });
+  const real = await openStore(redis.url);
+  try {
+    const { store, count } = counting(real);
+    const vault = await openVault({ store, kms: openLocalKms({ rootKey }), clock: Date.now });
+    const appId = /ALTER_APP_ID=(\S+)/.exec(rig.read('operator.env'))![1]!;
+    const app = await vault.app(appId);
+    const startedMiB = residentMiB(rig.child.pid!);
+
+    const grantIds: string[] = [];
+    const begunAt = performance.now();
+    await inParallel(
+      Array.from({ length: grants / grantsPerSecret }, (_, index) => index),
+      64,
+      async (index) => {
+        const { secret, grant } = await app.secrets.create({
+          draft: {
+            name: `secret ${index}`,
+            description: null,
+            credentialType: 'bearer_token',
+            injectionHeader: 'Authorization',
+            injectionFormat: 'Bearer {token}',
+            injectionRules: [],
+            accountIdentifier: null,
+            accountDisplayName: null,
+            allowedHosts: [rig.target],
+            policy: null,
+          },
+          fields: SecretValue.of({ token: `token-${index}` }),
+          baseGrantLabel: 'default',
+        });
+        grantIds.push(grant.value.id);
+        for (let more = 1; more < grantsPerSecret; more++) {
+          const made = await app.grants.create({
+            secretId: secret.value.id,
+            principal: { type: 'system' },
+            label: `grant ${more}`,
+            description: null,
+            expiresAt: null,
+          });
+          grantIds.push(made.value.id);
+        }
+      },
+    );
+    const loadedPerSecond = Math.round((grants * 1_000) / (performance.now() - begunAt));
+    const redisMiB = Math.round(Number(/^used_memory:(\d+)/m.exec(await redis.cli('INFO', 'memory'))![1]) / 2 ** 20);
+
+    const model = new ReadModel({ vault, maxStalenessMs: 5_000 });
+    await model.findApp(appId);
+    const some = Array.from({ length: asked }, (_, index) => grantIds[Math.floor((index * grants) / asked)]!);
+    const roundTrips = async (): Promise<number> => {
+      const before = count();
+      for (const id of some) if ((await model.findGrant(appId, id)) === null) throw new Error('a grant is missing');
+      return (count() - before) / asked;
+    };
+    const coldRoundTrips = await roundTrips();
+    const hotRoundTrips = await roundTrips();
+    model.close();
+
+    const { key } = await rig.mintKey();
+    const ask = async (grantId: string): Promise<number> => {
+      const socket = await connectTo(rig.proxyPort);
+      const reader = new AnswerReader(socket);
+      const head = [
+        `GET https://${rig.target}/ HTTP/1.1`,
+        `Host: ${rig.target}`,
+        `Proxy-Authorization: ${basic('x', key)}`,
+      ];
+      const askedAt = performance.now();
+      socket.write(`${[...head, `X-Alter-Grant: ${grantId}`].join('\r\n')}\r\n\r\n`);
+      const { status } = await reader.next();
+      const ms = performance.now() - askedAt;
+      socket.destroy();
+      if (status !== 200) throw new Error(`a request got ${status}`);
+      return ms;
+    };
+    // Of secrets that are asked for already, so that only the grant is cold.
+    const inOrder = async (ids: readonly string[]): Promise<number> => {
+      const times: number[] = [];
+      for (const id of ids) times.push(await ask(id));
+      return median(times);
+    };
+    const coldMs = await inOrder(some);
+    const hotMs = await inOrder(some);
+    const servingMiB = residentMiB(rig.child.pid!);
+
+    const timed = async (path: string): Promise<number> => {
+      const times: number[] = [];
+      for (let turn = 0; turn < 5; turn++) {
+        const at = performance.now();
+        await rig.admin('GET', path);
+        times.push(performance.now() - at);
+      }
+      return median(times);
+    };
+    const firstPageMs = await timed('/grants?limit=50');
+    const lastPageMs = await timed(`/grants?limit=50&offset=${grants - 50}`);
+    const { secretId } = (await app.grants.get(some[0]!)).value;
+    const ofOneSecretMs = await timed(`/managed-secrets/${secretId}/grants?limit=50`);
+    return {
+      ...{ grants, secrets: grants / grantsPerSecret, loadedPerSecond, redisMiB, startedMiB, servingMiB },
+      ...{ coldMs: round(coldMs), hotMs: round(hotMs), coldRoundTrips, hotRoundTrips },
+      ...{ firstPageMs: round(firstPageMs), lastPageMs: round(lastPageMs), ofOneSecretMs: round(ofOneSecretMs) },
+    };
+  } finally {
+    await real.close();
+    await rig.close();
+    await redis.stop();
+  }
+}
+
+const rows: Row[] = [];
+for (const size of sizes) {
+  const row = await measure(size);
+  rows.push(row);
+  process.stdout.write(`${JSON.stringify(row)}\n`);
+}
+const machine = describeMachine();
+const folder = join(import.meta.dirname, 'results');
+mkdirSync(folder, { recursive: true });
+writeFileSync(join(folder, 'scale.json'), `${JSON.stringify({ machine, rows }, null, 2)}\n`);
+writeFileSync(
+  join(folder, 'scale.md'),
+  [
+    '# Cost against the number of grants',
+    '',
+    'One Redis, one process that serves proxy and admin API; medians. A request is one over a connection of its own. A cold',
+    'one asks for a grant, and mostly a secret, that the process has not seen; a hot one for what it has.',
+    '',
+    '| grants | secrets | loaded/s | Redis | process at start | process serving | cold grant | hot grant | cold request | hot request | first page of grants | last page | grants of one secret |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...rows.map(
+      (row) =>
+        `| ${row.grants} | ${row.secrets} | ${row.loadedPerSecond} | ${row.redisMiB} MiB | ${row.startedMiB} MiB | ${row.servingMiB} MiB | ${row.coldRoundTrips} round trips | ${row.hotRoundTrips} | ${row.coldMs} ms | ${row.hotMs} ms | ${row.firstPageMs} ms | ${row.lastPageMs} ms | ${row.ofOneSecretMs} ms |`,
+    ),
+    '',
+  ].join('\n'),
+);
