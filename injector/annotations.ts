@@ -14,8 +14,10 @@ export interface Order {
   readonly grant: string;
   /** The Secret with ALTER_APP_KEY and ALTER_STORE_URL, for the sidecar. */
   readonly secret: string;
-  /** Where the runtime key of the workload is. */
-  readonly keySecret: { readonly name: string; readonly key: string };
+  /** Where the runtime key of the workload is; null where it has none and is known by the token of its pod. */
+  readonly keySecret: { readonly name: string; readonly key: string } | null;
+  /** The app whose workload identity the pod's token proves, by id. */
+  readonly identity: string | null;
   readonly caEnv: boolean;
   /** What becomes of variables that a container has already. */
   readonly env: 'keep' | 'replace';
@@ -38,6 +40,7 @@ const known = [
   'app',
   'secret',
   'key-secret',
+  'identity',
   'ca-env',
   'env',
   'containers',
@@ -72,12 +75,13 @@ export function readOrder(pod: Pod, settings: InjectorSettings): ReadOrder {
       problems.push(`${name} is not an annotation of the injector: there are ${known.slice(0, -1).join(', ')}.`);
 
   const app = parse('app', 'default', 'the name of an app', (value) => (isKubernetesName(value) ? value : null));
-  const keySecret = parse<Order['keySecret'] | null>('key-secret', null, 'SECRET or SECRET/KEY', findKeySecret);
+  const keySecret = parse<Order['keySecret']>('key-secret', null, 'SECRET or SECRET/KEY', findKeySecret);
   const order = {
     mode: parse('mode', settings.mode, '"sidecar" or "gateway"', (value) => oneOf(value, ['sidecar', 'gateway'])),
     grant: parse('grant', 'auto', 'grant ids joined by commas, "auto" or "x"', findGrant),
     secret: parse('secret', `alter-egress-${app}`, 'the name of a Secret', (v) => (isKubernetesName(v) ? v : null)),
-    keySecret: keySecret ?? { name: '', key: '' },
+    keySecret,
+    identity: parse('identity', null, 'the id of an app', (value) => (isId(value) ? value : null)),
     caEnv: flag('ca-env', true),
     env: parse('env', 'keep', '"keep" or "replace"', (value) => oneOf(value, ['keep', 'replace'])),
     containers: parse('containers', null, 'names of containers of the pod, joined by commas', (value) => {
@@ -91,12 +95,19 @@ export function readOrder(pod: Pod, settings: InjectorSettings): ReadOrder {
     }),
     egressLock: flag('egress-lock', false),
   } as const satisfies Order;
-  if (text('key-secret') === null)
+  const [hasKey, hasIdentity] = [text('key-secret') !== null, text('identity') !== null];
+  if (hasKey && hasIdentity) refuse('identity', `and ${prefix}key-secret exclude each other: a key, or none`);
+  if (!hasKey && !hasIdentity)
     refuse('key-secret', 'is missing: name the Secret that holds the runtime key of the workload (`alter keys mint`)');
+  if (hasIdentity && order.mode === 'gateway')
+    refuse(
+      'identity',
+      'needs a sidecar, which shows the token of the pod; a gateway is shown it by the workload itself',
+    );
   return problems.length > 0 ? { kind: 'wrong', problems } : { kind: 'order', order };
 }
 
-function findKeySecret(value: string): Order['keySecret'] | null {
+function findKeySecret(value: string): Order['keySecret'] {
   const [name = '', key = 'key', ...rest] = value.split('/');
   return rest.length === 0 && isKubernetesName(name) && isDataKey(key) ? { name, key } : null;
 }

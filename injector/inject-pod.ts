@@ -42,7 +42,7 @@ export function injectPod(pod: Pod, settings: InjectorSettings): Injection {
 
   const added = [
     ...(order.egressLock ? [lockContainer(settings)] : []),
-    order.mode === 'sidecar' ? sidecarContainer(settings) : trustContainer(settings),
+    order.mode === 'sidecar' ? sidecarContainer(order, settings) : trustContainer(settings),
   ];
   const warnings: string[] = [];
   const equip = (container: Container, isInit: boolean): Container => {

@@ -1,4 +1,5 @@
 import type { InjectorSettings } from '../core/config.ts';
+import { workloadAudience } from '../core/workload-identity.ts';
 import type { Order } from './annotations.ts';
 import type { Container, Volume, VolumeMount } from './pod.ts';
 
@@ -15,6 +16,7 @@ export const volumeNames = {
   secret: 'alter-egress-secret',
   ca: 'alter-egress-ca',
   noToken: 'alter-egress-no-token',
+  identity: 'alter-egress-identity',
 } as const;
 
 /** 9464 is where OpenTelemetry puts a workload's own metrics. */
@@ -22,6 +24,7 @@ export const ports = { proxy: 3128, ops: 19_464 } as const;
 export const trustDirectory = '/alter-egress/trust';
 export const bundlePath = `${trustDirectory}/bundle.crt`;
 const secretDirectory = '/run/secrets/alter-egress';
+const identityDirectory = '/run/secrets/alter-egress-identity';
 const caDirectory = '/etc/alter-egress';
 
 /**
@@ -32,7 +35,7 @@ const tokenDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 const noToken: VolumeMount = { name: volumeNames.noToken, mountPath: tokenDirectory, readOnly: true };
 
 /** The proxy as a native sidecar: ready before the workload starts, stopped after it. Confined as in the chart. */
-export function sidecarContainer(settings: InjectorSettings): Container {
+export function sidecarContainer(order: Order, settings: InjectorSettings): Container {
   const anywhere = settings.listen.host.includes(':') ? '[::]' : '0.0.0.0';
   const fixed = {
     ALTER_APP_KEY_FILE: `${secretDirectory}/ALTER_APP_KEY`,
@@ -40,6 +43,7 @@ export function sidecarContainer(settings: InjectorSettings): Container {
     ALTER_PROXY_LISTEN: `127.0.0.1:${ports.proxy}`,
     ALTER_OPS_LISTEN: `${anywhere}:${ports.ops}`,
     ALTER_TRUST_BUNDLE_FILE: bundlePath,
+    ...(order.identity === null ? {} : { ALTER_WORKLOAD_TOKEN_FILE: `${identityDirectory}/token` }),
   };
   // When the sidecar is told to stop, the workload is gone, and with it its requests.
   const env = { ALTER_DRAIN_TIMEOUT: '5s', ...settings.sidecarSettings, ...fixed };
@@ -60,6 +64,9 @@ export function sidecarContainer(settings: InjectorSettings): Container {
       { name: volumeNames.state, mountPath: '/var/lib/alter' },
       { name: volumeNames.trust, mountPath: trustDirectory },
       { name: volumeNames.secret, mountPath: secretDirectory, readOnly: true },
+      ...(order.identity === null
+        ? []
+        : [{ name: volumeNames.identity, mountPath: identityDirectory, readOnly: true }]),
       noToken,
     ],
   };
@@ -137,7 +144,14 @@ export function volumesOf(order: Order, settings: InjectorSettings): readonly Vo
     token,
     { name: volumeNames.state, emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
     { name: volumeNames.secret, secret: { secretName: order.secret, defaultMode: 0o444, items } },
+    ...(order.identity === null ? [] : [identityVolume(order.identity)]),
   ] as const;
+}
+
+/** The kubelet replaces the token when a fifth of its life is left. It is worth nothing anywhere else. */
+function identityVolume(appId: string): Volume {
+  const serviceAccountToken = { audience: workloadAudience(appId), expirationSeconds: 3_600, path: 'token' };
+  return { name: volumeNames.identity, projected: { defaultMode: 0o444, sources: [{ serviceAccountToken }] } };
 }
 
 function confined(uid: number) {

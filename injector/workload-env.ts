@@ -33,14 +33,17 @@ export function workloadEnv(
   },
 ): WorkloadEnv {
   const [scheme, authority] = proxy.split('://');
-  const url = `${scheme}://${order.grant}:$(${keyVariable})@${authority}`;
+  // Without a key, the sidecar knows whose connections these are.
+  const user = order.keySecret === null ? order.grant : `${order.grant}:$(${keyVariable})`;
+  const url = `${scheme}://${user}@${authority}`;
   // Kubernetes fills $(NAME) in from what stands before it, so the key comes first.
-  const key: EnvVar = {
-    name: keyVariable,
-    valueFrom: { secretKeyRef: { name: order.keySecret.name, key: order.keySecret.key } },
-  };
+  const { keySecret } = order;
+  const key: readonly EnvVar[] =
+    keySecret === null
+      ? []
+      : [{ name: keyVariable, valueFrom: { secretKeyRef: { name: keySecret.name, key: keySecret.key } } }];
   const groups: readonly (readonly EnvVar[])[] = [
-    [key],
+    key,
     ...proxyVariables.map((names) => names.map((name) => ({ name, value: url }))),
     directVariables.map((name) => ({ name, value: [...noProxy, ...order.noProxy].join(',') })),
     [{ name: 'NODE_USE_ENV_PROXY', value: '1' }],
@@ -50,7 +53,7 @@ export function workloadEnv(
   const has = (group: readonly EnvVar[]): boolean => group.some(({ name }) => own.some((one) => one.name === name));
   const isOurs = (name: string): boolean => groups.some((group) => group.some((one) => one.name === name));
   // Another value under the name of the key would stand in our URL: this one is always ours.
-  const free = groups.filter((group) => order.env === 'replace' || group[0] === key || !has(group));
+  const free = groups.filter((group) => order.env === 'replace' || group === key || !has(group));
   const kept = own.filter(({ name }) => isOurs(name) && !free.flat().some((one) => one.name === name));
   const rest = own.filter(({ name }) => !free.flat().some((one) => one.name === name));
   return { env: [...rest, ...free.flat()], kept: kept.map(({ name }) => name) };

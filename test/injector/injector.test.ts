@@ -222,6 +222,35 @@ describe('a pod that asks for a sidecar', () => {
     expect(sidecar!.env!.filter(({ valueFrom }) => valueFrom !== undefined)).toEqual([]);
   });
 
+  it('can do without a key: the sidecar alone gets a token of the pod, for the audience of the app', async () => {
+    const { 'alter-egress/key-secret': _, ...annotations } = pod().metadata.annotations!;
+    const appId = issueId(Date.now());
+    const one = { ...pod(), metadata: { annotations: { ...annotations, 'alter-egress/identity': appId } } };
+    const { spec } = await inject(one);
+    const [container] = spec.containers;
+    expect(valueIn(container, 'HTTPS_PROXY')).toBe('http://auto@127.0.0.1:3128');
+    expect(container!.env!.map(({ name }) => name)).not.toContain('EGRESS_PROXY_KEY');
+    expect(spec.volumes).toContainEqual({
+      name: 'alter-egress-identity',
+      projected: {
+        defaultMode: 0o444,
+        sources: [
+          { serviceAccountToken: { audience: `alter-egress:${appId}`, expirationSeconds: 3_600, path: 'token' } },
+        ],
+      },
+    });
+    const mounting = [...spec.initContainers!, ...spec.containers].filter(({ volumeMounts = [] }) =>
+      volumeMounts.some(({ name }) => name === 'alter-egress-identity'),
+    );
+    expect(mounting.map(({ name }) => name)).toEqual(['alter-egress']);
+    expect(valueIn(spec.initContainers![0], 'ALTER_WORKLOAD_TOKEN_FILE')).toBe(
+      `${mounting[0]!.volumeMounts!.find(({ name }) => name === 'alter-egress-identity')!.mountPath}/token`,
+    );
+    const gateway = { ...one.metadata.annotations, 'alter-egress/mode': 'gateway' };
+    expect(await refusal({ ...one, metadata: { annotations: gateway } })).toContain('needs a sidecar');
+    expect(await refusal(pod({ 'alter-egress/identity': appId }))).toContain('exclude each other');
+  });
+
   it('finds the proxy and the bundle in the environment of every container, in both cases, the key before its use', async () => {
     const { spec } = await inject(
       pod(
