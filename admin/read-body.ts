@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { AlterError } from '../core/errors.ts';
 import { hasUniqueMembers } from '../core/unique-members.ts';
+import { restoresPath } from './backups.ts';
 import { findOnlyHeader } from './guard-request.ts';
 import type { AdminContext, AdminMiddleware } from './state.ts';
 
 const maxBodyBytes = 256 * 1024;
+/** A line of a backup can't be cut: it holds a whole record. */
+const maxLineBytes = 2 * 1024 * 1024;
 const maxDepth = 20;
 const maxKeys = 1000;
 const jsonType = /^application\/json[\t ]*(?:;[\t ]*charset[\t ]*=[\t ]*"?utf-8"?[\t ]*)?$/i;
@@ -33,24 +36,25 @@ async function readJson(ctx: AdminContext): Promise<unknown> {
       hint: 'Send the body without Content-Encoding.',
     });
   if (!jsonType.test(findOnlyHeader(ctx, 'content-type') ?? '')) throw new AlterError('unsupported_media_type');
-  if (length !== undefined && Number(length) > maxBodyBytes) throw tooLarge();
-  return parseJson(await collect(ctx.req));
+  const limit = ctx.path.startsWith(`${restoresPath}/`) ? maxLineBytes : maxBodyBytes;
+  if (length !== undefined && Number(length) > limit) throw tooLarge(limit);
+  return parseJson(await collect(ctx.req, limit));
 }
 
 /** Not `for await`: leaving that loop early destroys the socket, and the client would never see why. Node discards the rest. */
-function collect(request: IncomingMessage): Promise<Buffer> {
+function collect(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     const onData = (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= maxBodyBytes) {
+      if (size <= limit) {
         chunks.push(chunk);
         return;
       }
       request.off('data', onData);
       request.resume();
-      reject(tooLarge());
+      reject(tooLarge(limit));
     };
     request.on('data', onData);
     request.once('end', () => resolve(Buffer.concat(chunks)));
@@ -102,8 +106,8 @@ function requireHarmless(value: unknown, count: { keys: number }): void {
   }
 }
 
-function tooLarge(): AlterError {
-  return new AlterError('payload_too_large', { detail: `The body is larger than ${maxBodyBytes / 1024} KiB.` });
+function tooLarge(limit: number): AlterError {
+  return new AlterError('payload_too_large', { detail: `The body is larger than ${limit / 1024} KiB.` });
 }
 
 function malformed(detail: string): AlterError {

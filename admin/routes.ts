@@ -5,6 +5,7 @@ import { appRoutes } from './apps.ts';
 
 import { auditRoutes } from './audit.ts';
 import { auditRetentionRoutes } from './audit-retention.ts';
+import { backupRoutes } from './backups.ts';
 import { delegationRoutes } from './delegations.ts';
 import { grantRoutes } from './grants.ts';
 import { groupRoutes } from './groups.ts';
@@ -49,6 +50,7 @@ export const routes: readonly Route[] = [
   ...auditRetentionRoutes, // before those of one event, whose id could be any word
   ...auditRoutes,
   ...stateRoutes,
+  ...backupRoutes,
   route({
     method: 'GET',
     path: '/openapi.json',

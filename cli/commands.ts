@@ -71,6 +71,15 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     () => import('./commands/auth/logout.ts'),
   ],
   'auth:status': ['Show which token is used, and what it may do.', () => import('./commands/auth/status.ts')],
+  'backup:create': [
+    'Write a backup of everything but the audit, all of it sealed.',
+    () => import('./commands/backup/create.ts'),
+  ],
+  'backup:restore': [
+    'Restore a backup: add what the store does not have.',
+    () => import('./commands/backup/restore.ts'),
+  ],
+  'backup:verify': ['Prove that a backup is whole and can be opened.', () => import('./commands/backup/verify.ts')],
   'ca:bundle': [
     "Print the system's roots and the proxy's authority as one PEM bundle.",
     () => import('./commands/ca/bundle.ts'),
@@ -284,6 +293,7 @@ export const topics: Readonly<Record<string, string>> = {
   audit: 'The record of what was done and decided.',
   'audit:retention': 'How much of the record is kept.',
   auth: 'The login of this user at the admin service.',
+  backup: 'Everything that the store has, sealed, in a file.',
   ca: 'The certificate authority that workloads have to trust.',
   delegations: 'What users lent to agents.',
   grants: 'All grants of the app, and why a request would be refused.',

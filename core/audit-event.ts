@@ -83,6 +83,8 @@ export const auditEventNames = [
   'record.rejected',
   'state.rollback_found',
   'state.reanchored',
+  'backup.created',
+  'backup.restored',
 ] as const;
 export type AuditEventName = (typeof auditEventNames)[number];
 

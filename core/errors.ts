@@ -264,6 +264,13 @@ export const errorTable = {
     detail: 'The service that wraps the keys of the apps could not be used.',
     hint: 'Check ALTER_KMS_URL, its credentials, and that the service is up; apps that are in memory are served on.',
   },
+  backup_invalid: {
+    status: 422,
+    proxyStatus: malformed,
+    exit: 1,
+    detail: 'The backup is damaged, not complete, or not one of this service.',
+    hint: 'Nothing was changed. Take another copy of the backup, and the root key that it was made under.',
+  },
   audit_unavailable: {
     status: 503,
     proxyStatus: internal,

@@ -42,6 +42,7 @@ const places: Readonly<Record<ErrorCode, 'proxy' | 'admin' | 'both' | 'start'>> 
   not_durable: 'admin',
   state_invalid: 'both',
   state_rollback: 'both',
+  backup_invalid: 'admin',
   kms_unavailable: 'both',
   audit_unavailable: 'both',
   overloaded: 'both',

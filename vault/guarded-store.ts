@@ -77,6 +77,16 @@ export class GuardedStore implements Store {
     return this.#guards.get(space)?.era ?? 0;
   }
 
+  /** Differs after every change of the space. As it was when the space was last looked at. */
+  positionOf(space: string): string {
+    return this.#guards.get(space)?.position ?? '';
+  }
+
+  /** Which of these were deleted in this store. */
+  async areGone(space: string, keys: readonly RecordKey[]): Promise<boolean[]> {
+    return (await this.#guardOf(space)).areGone(keys);
+  }
+
   /** Looks at the space. Rejects with `state_rollback`, `state_invalid`, `state_unavailable`. */
   async look(space: string): Promise<void> {
     await (await this.#guardOf(space)).look();

@@ -108,11 +108,18 @@ export class Keyring implements SpaceKeyring {
   /** A new key for a space, and the change in the system space that keeps it. */
   async issue(space: string): Promise<{ readonly keys: SpaceKeys; readonly change: Put }> {
     const appKey = randomBytes(appKeyBytes);
+    try {
+      return await this.adopt(space, appKey);
+    } finally {
+      appKey.fill(0);
+    }
+  }
+
+  /** As {@link issue}, for a key that comes from a backup. */
+  async adopt(space: string, appKey: Uint8Array): Promise<{ readonly keys: SpaceKeys; readonly change: Put }> {
     const body = await wrapKey(this.#kms.current, appKey, wrappingContext(space, 1));
-    const keys = new SpaceKeys(space, appKey);
-    appKey.fill(0);
     return {
-      keys,
+      keys: new SpaceKeys(space, appKey),
       change: { kind: 'put', type: appKeyType, id: space, expectedRevision: 0, body, tags: [], names: [] },
     };
   }

@@ -33,5 +33,20 @@ export const recordKinds = [
   ...[keyKind, workloadIdentityKind, agentKind, groupKind, userSubjectKind, userKind, identityProviderKind],
 ] as unknown as readonly RecordKind<object>[]; // each opens and seals what is of its own type only
 
+const kindsByType = new Map(recordKinds.map((kind) => [kind.type, kind]));
+
+export function findRecordKind(type: string): RecordKind<object> | null {
+  return kindsByType.get(type) ?? null;
+}
+
+const transientTypes: readonly string[] = [
+  ...[attemptKind, lastUseKind, remainsKind, leaseKind, webhookProgressKind].map(({ type }) => type),
+];
+
+/** Nothing is allowed by them and they change all the time: who puts an old one back gains nothing. */
+export function isTransient({ type }: { readonly type: string }): boolean {
+  return transientTypes.includes(type);
+}
+
 /** With the wrapped key of a space, which is sealed by the Kms and so has no kind of its own. */
 export const recordTypes: readonly string[] = [appKeyType, ...recordKinds.map(({ type }) => type)];

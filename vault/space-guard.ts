@@ -24,10 +24,8 @@ import {
   readFloors,
   sealFloors,
 } from './floors.ts';
-import { attemptKind } from './idempotency-repository.ts';
 import { appKeyType, type SpaceKeys, systemSpace } from './keyring.ts';
-import { lastUseKind } from './last-use-repository.ts';
-import { recordTypes } from './record-kinds.ts';
+import { isTransient, recordTypes } from './record-kinds.ts';
 import type { StateMarks } from './state-marks.ts';
 import {
   type Change,
@@ -92,6 +90,12 @@ export class SpaceGuard {
     this.#onVerdict = of.onVerdict;
   }
 
+  /** The newest epoch that was seen: as long as it is the same, nothing was changed. */
+  get position(): string {
+    const { era, number, trail } = this.#last?.epoch ?? firstEpoch(0);
+    return `${era}.${number}.${trail[0]}`;
+  }
+
   get era(): number {
     return this.#last?.epoch.era ?? 0;
   }
@@ -109,6 +113,12 @@ export class SpaceGuard {
       if (record !== null && record.revision < floor) throw olderRecord(record);
     }
     return [...records];
+  }
+
+  async areGone(keys: readonly RecordKey[]): Promise<boolean[]> {
+    const places = keys.map((key) => placeOf(this.#keys, key));
+    const { floors } = await this.#ask(indexesOf(places), []);
+    return places.map(({ index, word }) => findFloor(floors.get(index)!.bytes, word) === gone);
   }
 
   /** The records are asked for first here, since only then it is known which they are: what seems old is asked for again. */
@@ -357,11 +367,6 @@ export class SpaceGuard {
 
 function indexesOf(places: readonly FloorPlace[]): number[] {
   return [...new Set(places.map(({ index }) => index))];
-}
-
-/** Nothing is allowed by them and they change all the time: who puts an old one back gains nothing. */
-function isTransient({ type }: Pick<RecordKey, 'type'>): boolean {
-  return type === attemptKind.type || type === lastUseKind.type;
 }
 
 function isLedger({ type }: RecordKey): boolean {

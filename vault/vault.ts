@@ -73,6 +73,8 @@ export class Vault implements DataPlaneVault {
   readonly store: GuardedStore;
   readonly keyring: Keyring;
   readonly clock: () => number;
+  /** For the keys of backups. */
+  readonly kms: KmsKeys;
   readonly onlyAppId = null;
 
   readonly apps: AppRepository;
@@ -104,6 +106,7 @@ export class Vault implements DataPlaneVault {
     kms: KmsKeys;
   }) {
     this.store = of.store;
+    this.kms = of.kms;
     this.keyring = of.keyring;
     this.clock = of.clock;
     this.apps = new AppRepository({ ...of, contents: of.store.unguarded });

@@ -195,6 +195,7 @@ const fine: Record<string, readonly unknown[]> = {
   keep_old: [true],
   decision: [null],
   enabled: [true],
+  into_existing: [true],
 };
 
 describe('every field of every body', () => {

@@ -28,6 +28,8 @@ export interface RigOptions {
   /** Where upstreams' certificates come from; a fresh one, unless an upstream was started before the rig. */
   readonly authority?: TestAuthority;
   readonly clock?: () => number;
+  /** Of a rig before, whose backup is to be restored. */
+  readonly rootKey?: Buffer;
 }
 
 export interface StoredSecret {
@@ -82,7 +84,7 @@ export class Rig {
     const authority = options.authority ?? (await TestAuthority.create());
     const sinks = new Map<string, Sink>();
     for (const host of options.sinks ?? ['a.test']) sinks.set(host, await Sink.open({ authority, host }));
-    const rootKey = randomBytes(32);
+    const rootKey = options.rootKey ?? randomBytes(32);
     const whole = {
       ALTER_STORE_URL: redis === null ? `sqlite:${join(directory, 'alter.db')}` : redis.url,
       ALTER_ROOT_KEY: rootKey.toString('base64'),
