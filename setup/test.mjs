@@ -14,10 +14,24 @@ import { ensureTools, offerTools } from './system-tools.mjs';
 const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server', openssl: 'openssl', curl: 'curl' });
-// Clients of AWS, botocore for a second opinion on signatures, shells, and servers that read HTTP in ways of their own.
+// Clients, botocore for a second opinion on signatures, shells, servers that read HTTP in ways of their own, and who tells
+// what a process dials.
 offerTools({
-  programs: { aws: 'awscli', zsh: 'zsh', fish: 'fish', nginx: 'nginx-light', haproxy: 'haproxy' },
-  modules: { boto3: 'python3-boto3', botocore: 'python3-botocore' },
+  programs: {
+    aws: 'awscli',
+    zsh: 'zsh',
+    fish: 'fish',
+    nginx: 'nginx-light',
+    haproxy: 'haproxy',
+    strace: 'strace',
+  },
+  modules: {
+    boto3: 'python3-boto3',
+    botocore: 'python3-botocore',
+    httpx: 'python3-httpx',
+    aiohttp: 'python3-aiohttp',
+    websockets: 'python3-websockets',
+  },
 });
 
 process.chdir(root);

@@ -57,6 +57,7 @@ const plans: Readonly<Record<string, Plan>> = {
   'openai/chat.mjs': { path: '/v1', prints: 'first second', streams: true, runs: true },
   'stripe/balance.mjs': { prints: '"object":"balance"', runs: true },
   'ws/echo.mjs': { path: '/socket', prints: 'hello', runs: true },
+  'python-websockets/echo.py': { path: '/socket', prints: 'hello' },
 };
 
 interface Recipe {
@@ -84,6 +85,7 @@ const moduleOf: Readonly<Record<string, string>> = {
   'python-requests': 'requests',
   'python-httpx': 'httpx',
   'python-aiohttp': 'aiohttp',
+  'python-websockets': 'websockets',
   boto3: 'boto3',
 };
 const programOf: Readonly<Record<string, string>> = { 'aws-cli': 'aws', go: 'go', java: 'java' };
@@ -125,6 +127,8 @@ function whyMissing(example: string): string | null {
   const program = programOf[client] ?? (extname(example) === '.sh' ? client : null);
   return program === null || isOnPath(program) ? null : `there is no ${program} here`;
 }
+
+const opensSocket = (example: string): boolean => plans[example]?.path === '/socket';
 
 /** What a client prints when it got a 200; these print no status. */
 const printsNoStatus = ['git/clone.sh', 'git/push.sh', 'aws-cli/get-object.sh'];
@@ -305,7 +309,7 @@ describe('a client with the variables of its recipe', () => {
   };
 
   const urlOf = (example: string, at: string): string => {
-    if (example === 'ws/echo.mjs') return `wss://a.test:${socketsPort}${at}`;
+    if (opensSocket(example)) return `wss://a.test:${socketsPort}${at}`;
     return `https://${rig.authorityOf()}${at}`;
   };
 
@@ -379,7 +383,7 @@ describe('a client with the variables of its recipe', () => {
 
   const expectFirst = ({ code, output }: Ended, example: string): void => {
     expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining(firstWords(example)) });
-    if (example === 'ws/echo.mjs') expect(output).toMatch(/\b101\b/);
+    if (opensSocket(example)) expect(output).toMatch(/\b101\b/);
     else if (!printsNoStatus.includes(example)) expect(output).toMatch(/\b200\b/);
     expectInjected();
   };
