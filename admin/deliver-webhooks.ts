@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AlterError } from '../core/errors.ts';
 import { isWanted, maxFailingMs, pauseAfter, type Webhook, type WebhookProgress } from '../core/webhook.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -18,6 +19,7 @@ const maxEvents = 100;
 /** Of one webhook in one turn: no endpoint keeps the others waiting for long. */
 const maxPages = 50;
 const maxAtOnce = 16;
+const closeMs = 2_000;
 const ownersPerPage = 500;
 
 export interface DeliveryOptions {
@@ -40,6 +42,8 @@ export class WebhookDelivery {
   readonly #running = new Map<string, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   #turn: Promise<void> | null = null;
+  /** Until when no other process delivers, by what was last heard of the lease. */
+  #heldUntil = 0;
   #closed = false;
 
   constructor(of: DeliveryOptions) {
@@ -54,12 +58,14 @@ export class WebhookDelivery {
     this.#timer.unref();
   }
 
-  /** Waits for what is under way, which ends by its deadline, and lets another process go on. */
+  /** Waits for what is under way, though not for long, and lets another process go on: what has no answer yet is sent again. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    await this.#turn;
-    await Promise.all(this.#running.values());
+    const patience = new AbortController();
+    const ended = Promise.all([this.#turn, ...this.#running.values()]);
+    await Promise.race([ended, sleep(closeMs, undefined, patience)]);
+    patience.abort();
     await this.#of.vault.leases.release(leaseName, this.#holder).catch(() => undefined); // then it ends by itself
   }
 
@@ -67,11 +73,12 @@ export class WebhookDelivery {
     const { leases, webhookOwners } = this.#of.vault;
     const owners = await webhookOwners.list({ limit: ownersPerPage, offset: 0 });
     if (owners.total === 0) return;
-    if (!(await leases.take(leaseName, { holder: this.#holder, forMs: leaseMs }))) return;
     for (let offset = 0; ; offset += ownersPerPage) {
       const { items, total } = offset === 0 ? owners : await webhookOwners.list({ limit: ownersPerPage, offset });
       for (const { value } of items) {
-        if (this.#closed) return;
+        const now = this.#of.clock();
+        if (this.#closed || !(await leases.take(leaseName, { holder: this.#holder, forMs: leaseMs }))) return;
+        this.#heldUntil = now + leaseMs / 2;
         if (this.#running.size >= maxAtOnce) await Promise.race(this.#running.values());
         this.#begin(value);
       }
@@ -82,21 +89,22 @@ export class WebhookDelivery {
   #begin(owner: WebhookOwner): void {
     if (this.#running.has(owner.id)) return;
     const delivery = this.#deliver(owner)
-      .catch((error: unknown) =>
+      .catch((error: unknown) => {
+        if (this.#closed) return;
         this.#of.log.warn('A webhook could not be looked at.', {
           error,
           app_id: owner.appId,
           record_type: 'webhook',
           record_id: owner.id,
-        }),
-      )
+        });
+      })
       .finally(() => this.#running.delete(owner.id));
     this.#running.set(owner.id, delivery);
   }
 
   async #deliver({ id, appId }: WebhookOwner): Promise<void> {
     const app = await this.#of.vault.app(appId);
-    for (let page = 0; page < maxPages && !this.#closed; page++) {
+    for (let page = 0; page < maxPages && !this.#closed && this.#of.clock() < this.#heldUntil; page++) {
       const webhook = await findWebhook(app, id);
       if (webhook === null) return app.webhooks.forgetOwner(id);
       const progress = await app.webhooks.progressOf(id);

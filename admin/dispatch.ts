@@ -110,9 +110,14 @@ function ofCaller(
   caller: Caller,
   { verifyUser, clock }: Services & { readonly clock: () => number },
 ) {
-  const findUser = async (): Promise<VerifiedUser | null> => {
+  let found: Promise<VerifiedUser | null> | undefined; // asked once: a token may be good for one request only
+  const find = async (): Promise<VerifiedUser | null> => {
     const token = findOnlyHeader(ctx, 'x-alter-user-token');
     return token === null ? null : verifyUser(token, caller.key.appId, clock());
+  };
+  const findUser = (): Promise<VerifiedUser | null> => {
+    found ??= find();
+    return found;
   };
   return { caller, findUser };
 }

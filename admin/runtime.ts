@@ -59,8 +59,10 @@ export const runtimeRoutes: readonly Route[] = [
     query: requests.page,
     status: 200,
     response: runtimeResponses.usable,
-    async answer({ app, caller, findUser, now, query }) {
-      const found = await listUsable(app, { caller, user: await findUser() }, now);
+    async answer({ vault, app, caller, findUser, now, query }) {
+      const user = await findUser();
+      const { archivedAt } = (await vault.apps.get(app.appId)).value;
+      const found = archivedAt === null ? await listUsable(app, { caller, user }, now) : [];
       const items = found.slice(query.offset, query.offset + query.limit);
       return { body: representPage(items, { total: found.length, ...query }) };
     },

@@ -338,6 +338,30 @@ describe.each(storeKinds)('principals on %s', (store: StoreKind) => {
       of.tunnel.socket.destroy();
     });
 
+    it('is made once under one Idempotency-Key, and for another user under the same key once more', async () => {
+      const lent = await rig.storeSecret({ hosts: [rig.authorityOf()], name: 'lent once' });
+      await rig.admin('PUT', `/managed-secrets/${lent.id}/delegation-policy`, { allow_group_delegation: true });
+      const grant = await grantTo({ principal_type: 'group', idp_id: idpId, external_group_id: 'twins' }, lent);
+      const agent = await createAgent('agent-of-twins');
+      const make = async (sub: string) => {
+        const response = await fetch(`${rig.service.adminUrl}/v1/runtime/delegations`, {
+          method: 'POST',
+          headers: {
+            authorization: `Bearer ${runtimeKey.key}`,
+            'x-alter-user-token': await provider.token({ sub, roles: ['twins'] }),
+            'idempotency-key': 'one-for-both',
+            'content-type': 'application/json',
+          },
+          body: JSON.stringify({ grant_id: grant, agent_id: agent.id }),
+        });
+        expect(response.status).toBe(201);
+        return ((await response.json()) as { id: string }).id;
+      };
+      const [tim, again, tom] = [await make('tim'), await make('tim'), await make('tom')];
+      expect(again).toBe(tim);
+      expect(tom).not.toBe(tim);
+    });
+
     it('of a provider that is gone is worth nothing', async () => {
       const of = await lend('orphan', 'user');
       await rig.admin('DELETE', `/identity-providers/${idpId}`);

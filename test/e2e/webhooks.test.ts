@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/in-parallel.ts';
 import { Rig, type StoreKind, storeKinds } from '../support/rig.ts';
@@ -23,9 +24,17 @@ interface Delivery {
 describe.each(storeKinds)('webhooks on %s', (store: StoreKind) => {
   let rig: Rig;
   let offsetMs = 0;
+  let silent: Shown;
+  let respond = (_path: string, res: ServerResponse): void => void res.end('ok');
   const clock = () => Date.now() + offsetMs;
   beforeAll(async () => {
     rig = await Rig.open({ store, sinks: ['a.test', 'hook.test', 'other.test'], clock });
+    rig.sink('hook.test').answer = (req, res) => {
+      if (req.url !== '/silent') respond(req.url ?? '', res);
+    };
+    if (store === 'redis') return;
+    silent = await create('/silent'); // is given up after ten seconds, while the others are tried
+    await agent('unanswered');
   }, 30_000);
   afterAll(() => rig.close());
 
@@ -88,9 +97,8 @@ describe.each(storeKinds)('webhooks on %s', (store: StoreKind) => {
 
   if (store === 'redis') return; // what follows asks nothing more of the store
   it('tell an endpoint that fails again later, from where it was, and make no event of the failure', async () => {
-    const sink = rig.sink('hook.test');
     let isBroken = true;
-    sink.answer = (_, res) => void res.writeHead(isBroken ? 503 : 204).end();
+    respond = (_, res) => void res.writeHead(isBroken ? 503 : 204).end();
     const hook = await create('/failing');
     for (const name of ['f1', 'f2', 'f3']) await agent(`${store}-${name}`);
     await eventually(async () => (await show(hook.id)).status === 'failing');
@@ -124,13 +132,11 @@ describe.each(storeKinds)('webhooks on %s', (store: StoreKind) => {
   }, 30_000);
 
   it('follow no redirect, wait for no answer for long, and reach no address that the proxy would not reach', async () => {
-    const sink = rig.sink('hook.test');
-    sink.answer = (req, res) => {
-      if (req.url === '/redirecting') res.writeHead(307, { location: urlOf('/stolen', 'other.test') }).end();
-      else if (req.url !== '/silent') res.end('ok');
+    respond = (path, res) => {
+      if (path === '/redirecting') res.writeHead(307, { location: urlOf('/stolen', 'other.test') });
+      res.end('ok');
     };
     const redirecting = await create('/redirecting');
-    const silent = await create('/silent');
     const closed = await create('/', { url: 'https://hook.test:1/' });
     await agent(`${store}-odd`);
     const failsWith = (of: Shown, error: string, withinMs: number) =>
@@ -165,7 +171,7 @@ describe.each(storeKinds)('webhooks on %s', (store: StoreKind) => {
 
   it('are tested at once, and belong to those who may read the audit', async () => {
     const hook = await create('/tested');
-    rig.sink('hook.test').answer = (_, res) => void res.end('ok');
+    respond = (_, res) => void res.end('ok');
     expect(await rig.admin('POST', `/webhooks/${hook.id}/test`)).toEqual({ delivered: true, status: 200, error: null });
     expect(read(seenAt('/tested')[0]!)).toMatchObject({ type: 'test', events: [] });
     const { token } = await rig.admin<{ token: string }>('POST', '/v1/tokens', {
