@@ -148,8 +148,8 @@ async function judgeInterception(socket: Socket, host: string, trusted: string):
     return {
       check,
       status: 'failed',
-      detail: `The certificate that the proxy shows for ${servername} does not fit the CA: ${reasonOf(error)}.`,
-      fix: 'Use the CA of this proxy: `alter ca show --fields certificate`, --ca or ALTER_CA_FILE.',
+      detail: `The certificate for ${servername} is not of the CA: ${reasonOf(error)}.`,
+      fix: 'Name a host with --host that a secret allows: connections to others are passed on as they are. Or use the CA of this proxy: `alter ca show --fields certificate`, --ca or ALTER_CA_FILE.',
     };
   } finally {
     secure.destroy();

@@ -28,6 +28,9 @@ import {
 
 const { grant: _, ...doctorFlags } = workloadFlags;
 
+/** A name or an address, and a port where it is not 443: it goes into a CONNECT as it is. */
+const hostForm = /^(?:[a-z\d.-]+|\[[a-f\d:.]+\])(?::\d{1,5})?$/i;
+
 interface Choice extends WorkloadChoice {
   readonly app?: string | undefined;
   readonly host?: string | undefined;
@@ -57,6 +60,7 @@ export default class Doctor extends BaseCommand {
       description: 'Only this client. Can be given several times; none tries no client.',
       options: [...clientRecipes.map(({ client }) => client), 'none'],
       multiple: true,
+      multipleNonGreedy: true,
     }),
     'ops-url': Flags.string({
       description: 'Where the service tells whether it is ready.',
@@ -69,6 +73,11 @@ export default class Doctor extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Doctor);
+    if (flags.host !== undefined && !hostForm.test(flags.host))
+      throw usageFailure(
+        `--host: "${flags.host}" is not a host.`,
+        'For example api.stripe.com, or api.stripe.com:8443.',
+      );
     const proxyUrl = parseProxyUrl(proxyUrlOf(flags));
     const admin = await this.#findAdmin(flags);
     const findings: Finding[] = [...admin.findings, await askReadiness(flags['ops-url'])];
@@ -83,7 +92,7 @@ export default class Doctor extends BaseCommand {
     else if (proxy.status === 'ok') {
       const authorityPems = authority.pem === null ? [] : [authority.pem];
       // Where no host is known, one to which no tunnel is opened: that is judged after the key.
-      const target = host === null ? 'alter-doctor.invalid:1' : host.includes(':') ? host : `${host}:443`;
+      const target = host === null ? 'alter-doctor.invalid:1' : /:\d+$/.test(host) ? host : `${host}:443`;
       const shown = { proxyUrl, authorityPems, key: key.text, host: target };
       findings.push(...(await showKey(shown, host === null ? null : authority.pem)));
     }
@@ -186,9 +195,11 @@ export default class Doctor extends BaseCommand {
   async #findHost(flags: Choice, client: AdminClient): Promise<string | null> {
     try {
       const { items } = await client.get(`${this.appPath(flags)}/managed-secrets`, { limit: 100 });
-      const hosts = (Array.isArray(items) ? items : []).flatMap((item: unknown) =>
-        isObject(item) && Array.isArray(item.allowed_hosts) ? item.allowed_hosts.map(String) : [],
-      );
+      const hosts = (Array.isArray(items) ? items : [])
+        .flatMap((item: unknown) =>
+          isObject(item) && Array.isArray(item.allowed_hosts) ? item.allowed_hosts.map(String) : [],
+        )
+        .filter((one) => hostForm.test(one.replace(/^\*/, 'x')));
       return (
         hosts
           .sort((a, b) => Number(a.startsWith('*')) - Number(b.startsWith('*')))[0]

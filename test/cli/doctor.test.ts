@@ -134,6 +134,14 @@ describe('alter doctor', () => {
     expect(refused.checks.get('token')).toMatchObject({ status: 'failed' });
   });
 
+  it('takes no host that would be more than a host', async () => {
+    for (const host of ['a.test\r\nX-Injected: 1', 'a.test/path', 'user@a.test']) {
+      const { code, stderr } = await doctor(['--host', host], operator);
+      expect(code).toBe(2);
+      expect(JSON.parse(stderr).error.detail).toMatch(/^--host: /);
+    }
+  });
+
   it('is a table for people, with the fixes below it', async () => {
     const { code, stdout, stderr } = await alter(['doctor', ...opsNowhere, '--client', 'none'], {
       env: { ALTER_PROXY_URL: 'http://127.0.0.1:9', ALTER_ADMIN_URL: operator.ALTER_ADMIN_URL! },
