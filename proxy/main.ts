@@ -55,7 +55,7 @@ export interface ProxyOptions {
 export interface RunningProxy {
   readonly address: ListenAddress;
   connections(): number;
-  /** Why no traffic should come, in a word each: `draining`, `store`. Empty: it should. */
+  /** Why no traffic should come, in a word each: `draining`, `store`, `clock`. Empty: it should. */
   problems(): readonly string[];
   /** New connections get this certificate. Throws where the material does not fit together, and keeps the old one. */
   replaceTls(material: ServerTlsMaterial): void;
@@ -130,7 +130,11 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   return {
     address,
     connections: () => listener.connections,
-    problems: () => [...(listener.draining ? ['draining'] : []), ...(model.isFresh() ? [] : ['store'])],
+    problems: () => [
+      ...(listener.draining ? ['draining'] : []),
+      ...(model.isFresh() ? [] : ['store']),
+      ...(options.auditLog.isClockBehind(clock()) ? ['clock'] : []),
+    ],
     replaceTls: (material) => serverTls?.replace(material),
     drain: async () => {
       await listener.drain();

@@ -5,6 +5,7 @@ import type { RateDemand } from '../core/evaluate.ts';
 import { type ChainHead, nextLink, startChain } from './audit-chain.ts';
 import { AuditCheckpoints } from './audit-checkpoints.ts';
 import { sealEntry } from './audit-entry.ts';
+import { ClockFloor } from './clock-floor.ts';
 import { type GuardedStore, isRolledBack } from './guarded-store.ts';
 import type { SpaceKeys } from './keyring.ts';
 import { Lru } from './lru.ts';
@@ -18,14 +19,14 @@ export interface LaneOptions {
   readonly keys: SpaceKeys;
   readonly writer: string;
   readonly appendTimeoutMs: number;
+  /** The most that an event which nobody waits for waits for others. */
+  readonly lingerMs: number;
   /** `count` events have left the queue: they are durable, or given up. */
   readonly onSettled: (count: number) => void;
   readonly onError: (error: AlterError) => void;
 }
 
 const maxGroup = 512;
-/** The most that an event which nobody waits for waits for others. */
-const lingerMs = 100;
 const retryMs = 250;
 /** An append is worth its cost with this many requests in it; one with fewer waits this long for more, while more come. */
 const company = 32;
@@ -64,11 +65,15 @@ class Group {
 
   /** How many events somebody waits for. */
   waiting = 0;
+  /** To be written without waiting for more. */
+  isUrgent = false;
 
   add(event: LaneEvent, isAwaited: boolean): void {
     this.events.push(event);
     this.awaited.push(isAwaited);
-    if (isAwaited) this.waiting++;
+    if (!isAwaited) return;
+    this.waiting++;
+    this.isUrgent = true;
   }
 
   /** Resolves with no verdicts. */
@@ -109,6 +114,8 @@ export class AuditLane {
   #immediate: NodeJS.Immediate | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closing: (() => void) | null = null;
+  /** What the clock must not fall behind. */
+  readonly floor: ClockFloor;
   /** When the first append failed of those that have failed since the last that worked, of `performance.now()`. */
   failingSince: number | null = null;
   readonly #checkpoints: AuditCheckpoints;
@@ -121,12 +128,15 @@ export class AuditLane {
   constructor(of: LaneOptions) {
     this.#of = of;
     this.#checkpoints = new AuditCheckpoints(of);
+    this.floor = new ClockFloor(of);
     this.#epoch = this.#startEpoch();
   }
 
-  /** Nobody waits for it: where it can't be written it is tried again. */
-  note(event: LaneEvent): void {
-    this.#openGroup().add(event, false);
+  /** Nobody waits for it: where it can't be written it is tried again. `isUrgent`: nor does it wait for others. */
+  note(event: LaneEvent, isUrgent = false): void {
+    const group = this.#openGroup();
+    group.add(event, false);
+    group.isUrgent ||= isUrgent;
     this.#schedule();
   }
 
@@ -187,12 +197,12 @@ export class AuditLane {
       return;
     }
     const isFull = this.#groups.length > 1 || this.#groups[0]!.events.length >= maxGroup;
-    if (this.#closing !== null || (isFull && !afterFailure) || this.#groups.some(({ waiting }) => waiting > 0)) {
+    if (this.#closing !== null || (isFull && !afterFailure) || this.#groups.some(({ isUrgent }) => isUrgent)) {
       // Not in this very tick: whatever else the loop has to deliver now joins the same append, which costs a round trip
       // or an fsync, and so much more than the wait.
       this.#immediate = setImmediate(() => this.#gather(performance.now() + gatherMs, this.#waiting()));
     } else {
-      this.#timer ??= setTimeout(() => this.#flush(), afterFailure ? retryMs : lingerMs);
+      this.#timer ??= setTimeout(() => this.#flush(), afterFailure ? retryMs : this.#of.lingerMs);
     }
   }
 
@@ -244,6 +254,7 @@ export class AuditLane {
     if (verdicts.length !== takes.length) throw new Error('the store answered for other rates than were asked');
     epoch.head = head;
     epoch.events += events.length;
+    this.floor.raise(events.at(-1)!.time);
     epoch.writtenAt = performance.now();
     this.#markSoon(epoch);
     return verdicts;

@@ -28,6 +28,9 @@ export interface AuditLogOptions {
  */
 export type RecordableEvent = Omit<AuditEvent, 'app_id'> & { readonly app_id: string | null };
 
+const strictLingerMs = 10;
+const bufferedLingerMs = 100;
+
 export class AuditLog {
   readonly #vault: DataPlaneVault;
   readonly #writer: string;
@@ -59,26 +62,60 @@ export class AuditLog {
    * mode it resolves at once where no rate is demanded. Rejects with `audit_unavailable`.
    */
   async record(event: RecordableEvent, rates: readonly RateDemand[] = []): Promise<readonly RateVerdict[]> {
-    return (await this.decide(event, rates)) ?? [];
+    const lane = this.#enter(event);
+    if (lane instanceof Promise)
+      return this.#admit(lane.then(async (found) => (await this.#add(found, event, rates)) ?? []));
+    return (await this.#add(lane, event, rates)) ?? [];
   }
 
-  /** The same for the way of a request: null where there is nothing to wait for. Throws `audit_unavailable`, or rejects with it. */
+  /**
+   * The same for the way of a request: null where there is nothing to wait for. Throws `audit_unavailable`, or rejects with
+   * it; for the use of a secret also `state_unavailable`, where the clock is behind the last record: windows of time and ends
+   * of grants would be judged by a time that is over.
+   */
   decide(event: RecordableEvent, rates: readonly RateDemand[]): Promise<readonly RateVerdict[]> | null {
+    const lane = this.#enter(event);
+    if (!(lane instanceof Promise) && lane.floor.isKnown) return this.#judge(lane, event, rates);
+    const ready = (async () => {
+      const found = await lane;
+      try {
+        await found.floor.find();
+      } catch (cause) {
+        this.#backlog--;
+        throw new AlterError('audit_unavailable', { cause });
+      }
+      return (await this.#judge(found, event, rates)) ?? [];
+    })();
+    return this.#admit(ready);
+  }
+
+  /** Some app has records that are newer than this clock says it is. */
+  isClockBehind(now: number): boolean {
+    const time = new Date(now).toISOString();
+    return [...this.#lanes.values()].some(({ floor }) => floor.isBehind(time));
+  }
+
+  /** Throws `audit_unavailable`. */
+  #enter({ app_id: appId }: RecordableEvent): AuditLane | Promise<AuditLane> {
     const problem = this.#problem();
     if (problem !== null) throw problem;
     this.#backlog++;
-    const waits = this.#mode === 'strict' || rates.length > 0;
-    const lane = this.#findLane(event.app_id);
-    if (lane instanceof Promise) {
-      return this.#admit(
-        lane.then((found) => {
-          if (waits) return found.settle(event, rates);
-          found.note(event);
-          return [];
-        }),
-      );
-    }
-    if (waits) return lane.settle(event, rates);
+    return this.#findLane(appId);
+  }
+
+  #judge(
+    lane: AuditLane,
+    event: RecordableEvent,
+    rates: readonly RateDemand[],
+  ): Promise<readonly RateVerdict[]> | null {
+    const usesSecret = (event.managed_secret_id ?? null) !== null;
+    if (!usesSecret || !lane.floor.isBehind(event.time)) return this.#add(lane, event, rates);
+    this.#backlog--;
+    throw lane.floor.refusal(event.time);
+  }
+
+  #add(lane: AuditLane, event: RecordableEvent, rates: readonly RateDemand[]): Promise<readonly RateVerdict[]> | null {
+    if (this.#mode === 'strict' || rates.length > 0) return lane.settle(event, rates);
     if (lane.failingSince !== null && performance.now() - lane.failingSince > this.#maxUnwrittenMs) {
       this.#backlog--;
       throw new AlterError('audit_unavailable', { detail: 'The store has taken no audit records for too long.' });
@@ -102,8 +139,10 @@ export class AuditLog {
     this.#overflowing = false;
     this.#backlog++;
     const lane = this.#findLane(event.app_id);
-    if (lane instanceof Promise) this.#admit(lane.then((found) => found.note(event))).catch(reported);
-    else lane.note(event);
+    // A refusal is the whole record of a request: whoever looks why it was refused finds it at once.
+    const isUrgent = this.#mode === 'strict' && event.decision === 'deny';
+    if (lane instanceof Promise) this.#admit(lane.then((found) => found.note(event, isUrgent))).catch(reported);
+    else lane.note(event, isUrgent);
   }
 
   /** Waits until everything recorded before is durable or has failed. Records after it are refused. */
@@ -162,6 +201,7 @@ export class AuditLog {
         keys,
         writer: this.#writer,
         appendTimeoutMs: this.#appendTimeoutMs,
+        lingerMs: this.#mode === 'strict' ? strictLingerMs : bufferedLingerMs,
         onSettled: (count) => {
           this.#backlog -= count;
         },

@@ -93,6 +93,24 @@ describe('the audit log', () => {
     expect((await eventsOf(app)).slice(1).map(({ path }) => path)).toEqual(['/1', '/3', '/4']);
   });
 
+  it('uses no secret with a clock that is behind what was written before it was opened, and records all else', async () => {
+    openLog();
+    const at = (minutes: number, over: Partial<RecordableEvent> = {}) =>
+      event({ time: new Date(startOfTime + minutes * 60_000).toISOString(), ...over });
+    const use = { managed_secret_id: issueId(startOfTime) };
+    for (let minute = 0; minute < 3; minute++) await log.record(at(minute));
+    await log.close();
+    openLog();
+    const behind = expect.objectContaining({ code: 'state_unavailable' });
+    await expect(log.decide(at(-4, use), [])).rejects.toEqual(behind);
+    expect(() => log.decide(at(-4, use), [])).toThrow(behind);
+    expect(log.isClockBehind(startOfTime - 4 * 60_000)).toBe(true);
+    await log.decide(at(-4), []); // traffic without a credential
+    await log.record(at(-4, use)); // a change by an operator
+    await log.decide(at(-2, use), []);
+    expect(log.isClockBehind(startOfTime)).toBe(false);
+  });
+
   it('says once, until there is room again, that what nobody waits for is lost', async () => {
     openLog({ maxBacklog: 1 });
     const taken = log.record(event());
@@ -104,7 +122,7 @@ describe('the audit log', () => {
 
   it('has nothing to wait for in buffered mode, unless a rate is demanded', async () => {
     openLog({ mode: 'buffered' });
-    await log.record(event());
+    await log.decide(event(), []); // looks how far the audit has come
     expect(log.decide(event(), [])).toBeNull();
     expect(await log.decide(event(), [rate])).toHaveLength(1);
   });
