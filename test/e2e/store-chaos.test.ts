@@ -14,7 +14,7 @@ import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
  * end the upstream's log, the answers that were acknowledged and the store itself have to fit together.
  * `npm run chaos`: TEST_CHAOS_SECONDS says how long, TEST_SEED repeats the order of the faults.
  */
-const seconds = Number(process.env.TEST_CHAOS_SECONDS ?? 6);
+const seconds = Number(process.env.TEST_CHAOS_SECONDS ?? 4);
 const seed = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const stalenessMs = 1_000;
 const boundMs = stalenessMs + 250;

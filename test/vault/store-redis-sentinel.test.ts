@@ -47,8 +47,20 @@ describe('a Redis store with Sentinel', () => {
 
 describe('a Redis store that waits for a replica', () => {
   let redis: RedisWithSentinels;
+  /** It takes as long as an opening may take, so it begins before the other tests. */
+  let gone: Promise<string>;
+  let unknown: Promise<string>;
+  const complaintOf = (url: string): Promise<string> => {
+    const begunAt = performance.now();
+    return openRedisStore({ url }).then(
+      () => 'it was opened',
+      (error: unknown) => `${performance.now() - begunAt < 8_000 ? '' : 'late: '}${error}`,
+    );
+  };
   beforeAll(async () => {
     redis = await startSentinels();
+    unknown = complaintOf(redis.url.replace('/store/', '/other/'));
+    gone = complaintOf('redis+sentinel://127.0.0.1:1,127.0.0.1:2/store');
   }, 30_000);
   afterAll(() => redis.stop());
 
@@ -92,13 +104,9 @@ describe('a Redis store that waits for a replica', () => {
   });
 
   it('gives up in bounded time, and says why, where no Sentinel answers or none knows the name', async () => {
-    const begunAt = performance.now();
-    const unknown = openRedisStore({ url: redis.url.replace('/store/', '/other/') });
-    const gone = openRedisStore({ url: 'redis+sentinel://127.0.0.1:1,127.0.0.1:2/store' });
-    await expect(unknown).rejects.toThrow(/the Sentinels know no store of the name other/);
-    await expect(gone).rejects.toThrow(
-      /cannot open the Redis store at 127\.0\.0\.1:1, 127\.0\.0\.1:2: no Sentinel answers/,
+    expect(await unknown).toMatch(/^StoreUnavailable: .*the Sentinels know no store of the name other/);
+    expect(await gone).toMatch(
+      /^StoreUnavailable: cannot open the Redis store at 127\.0\.0\.1:1, 127\.0\.0\.1:2: no Sentinel answers/,
     );
-    expect(performance.now() - begunAt).toBeLessThan(8_000);
   });
 });

@@ -5,6 +5,7 @@ import { type RecordKey, type Store, StoreUnavailable } from '../../vault/store.
 import { openRedisStore } from '../../vault/store-redis.ts';
 import { describeStore, describeStoreServer, type StoreUnderTest } from '../contract/store.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
+import { StallingRelay } from '../support/stalling-relay.ts';
 
 let redis: Redis;
 beforeAll(async () => {
@@ -104,6 +105,29 @@ describe('the Redis store', () => {
     await until(() => notes.changes.includes('b'));
     expect(notes).toEqual({ changes: ['b'], resets: 1 });
     await store.close();
+  });
+
+  it('tells a watcher who was cut off of everything that changed meanwhile, or that some of it is gone', async () => {
+    const relay = await StallingRelay.open(redis.port);
+    const direct = await openRedisStore({ url: redis.url, prefix: 'away' });
+    const away = await openRedisStore({ url: `redis://127.0.0.1:${relay.port}`, prefix: 'away' });
+    const { notes, watcher } = noted();
+    await away.watch('s', watcher);
+    const ids = ['a', 'b', 'c', 'd', 'e'];
+    relay.stall();
+    for (const id of ids) await direct.commit('s', [put(id)]);
+    relay.goOn();
+    await until(() => notes.changes.length === 5);
+    expect(notes).toEqual({ changes: ids, resets: 0 });
+    relay.stall();
+    for (const id of ['f', 'g', 'h', 'i']) await direct.commit('s', [put(id)]);
+    await redis.cli('XTRIM', 'away:{s}:feed', 'MAXLEN', '1');
+    relay.goOn();
+    await until(() => notes.resets === 1);
+    await direct.commit('s', [put('j')]);
+    await until(() => notes.changes.includes('j'));
+    await Promise.all([direct.close(), away.close()]);
+    await relay.close();
   });
 
   it('says when the server went back to an older state', async () => {
