@@ -92,11 +92,10 @@ class ClientConnection {
   feed(request: Request): void {
     const held = this.#held;
     this.#held = nothing;
-    if (held.length > 0) {
-      const at = request.take(held, 0);
-      if (at < held.length) this.#held = Buffer.concat([held.subarray(at), this.#held]);
-    }
-    if (this.socket.isPaused() && request.reads) this.socket.resume();
+    if (this.socket.isPaused()) this.socket.resume(); // before what is held is taken, which may pause it again
+    if (held.length === 0) return;
+    const at = request.take(held, 0);
+    if (at < held.length) this.#held = Buffer.concat([held.subarray(at), this.#held]);
   }
 
   /** Bytes that have come and were not read. */

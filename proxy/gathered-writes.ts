@@ -1,16 +1,20 @@
 import type { Socket } from 'node:net';
 
-/** Up to this, pieces are copied together; beyond, the copy would cost more than the writes that it saves. */
-const maxCopiedBytes = 16_384;
+/**
+ * From here on a flush is part of a long body. Its pieces come as TLS records of 16 KiB, several of them in one turn of the
+ * event loop: they wait for the end of the turn and leave together, in one write and one system call.
+ */
+const bulkBytes = 8_192;
 
 /**
  * What is to be sent on a connection, put together until it is flushed: a head and the first bytes of its body leave in one
- * TLS record and one system call.
+ * TLS record.
  */
 export class GatheredWrites {
   readonly #socket: Socket;
   readonly #pieces: (string | Buffer)[] = [];
   #bytes = 0;
+  #isCorked = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -23,30 +27,31 @@ export class GatheredWrites {
     this.#bytes += piece.length;
   }
 
-  get isEmpty(): boolean {
-    return this.#bytes === 0;
-  }
-
   /** Whether the connection takes more now; where it does not, it says `drain` later. */
   flush(): boolean {
     const pieces = this.#pieces;
     const socket = this.#socket;
     if (pieces.length === 0) return !socket.writableNeedDrain;
-    let takesMore: boolean;
-    if (pieces.length === 1) takesMore = write(socket, pieces[0]!);
-    else if (this.#bytes <= maxCopiedBytes) takesMore = socket.write(this.#copied());
-    else {
-      socket.cork();
-      for (const piece of pieces) write(socket, piece);
-      socket.uncork();
-      takesMore = !socket.writableNeedDrain;
-    }
+    const isBulk = this.#bytes >= bulkBytes;
+    if (isBulk && !this.#isCorked) this.#cork();
+    let takesMore = true;
+    if (isBulk) for (const piece of pieces) takesMore = write(socket, piece);
+    else takesMore = pieces.length === 1 ? write(socket, pieces[0]!) : socket.write(this.#joined());
     pieces.length = 0;
     this.#bytes = 0;
     return takesMore;
   }
 
-  #copied(): Buffer {
+  #cork(): void {
+    this.#isCorked = true;
+    this.#socket.cork();
+    setImmediate(() => {
+      this.#isCorked = false;
+      this.#socket.uncork();
+    });
+  }
+
+  #joined(): Buffer {
     const whole = Buffer.allocUnsafe(this.#bytes);
     let at = 0;
     for (const piece of this.#pieces)
