@@ -108,6 +108,7 @@ describe('a client that says where it comes from', () => {
       ]);
       expect((await absolute(place, place.bound, [claim])).status).toBe(403);
       expect(place.rig.sink().requests).toHaveLength(0);
+      await eventually(async () => (await addressesOnRecord(place)).length > 0);
       expect(new Set(await addressesOnRecord(place))).toEqual(new Set(['127.0.0.1']));
     });
 
