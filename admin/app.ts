@@ -28,8 +28,8 @@ export interface AdminOptions {
   readonly audit: Pick<AuditLog, 'record'>;
   /** ALTER_AUDIT_FILE: gets every change as well, before it is acknowledged. */
   readonly auditFile?: AuditSink | null;
-  /** What workloads must trust; only the certificate ever comes here. */
-  readonly authority: { readonly certificatePem: string };
+  /** ALTER_CA_CERT, of which only the certificate ever comes here; null: it is kept in the store. */
+  readonly authority: { readonly certificatePem: string } | null;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly log: Log;
@@ -80,7 +80,7 @@ export function createAdminApp(options: AdminOptions): Koa<AdminState> {
       audit: { log: audit, file: options.auditFile ?? null },
       clock,
       auditRetention: options.auditRetention ?? keepAll,
-      certificatePem: options.authority.certificatePem,
+      certificatePem: options.authority?.certificatePem ?? null,
       allowAddresses: options.allowAddresses,
       sidecarStore: options.sidecarStore,
       fetchHttps: options.fetchHttps ?? refuseToFetch,

@@ -50,7 +50,8 @@ export interface Services {
   readonly vault: Vault;
   /** Of apps that say nothing of their own. */
   readonly auditRetention: RetentionLimits;
-  readonly certificatePem: string;
+  /** Null where the authority is kept in the store. */
+  readonly certificatePem: string | null;
   readonly allowAddresses: AddressSet;
   readonly sidecarStore: SidecarStore;
   /** Fetches a small document over https, through the guard that all of the service's own calls go through. */

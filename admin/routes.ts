@@ -6,6 +6,7 @@ import { appRoutes } from './apps.ts';
 import { auditRoutes } from './audit.ts';
 import { auditRetentionRoutes } from './audit-retention.ts';
 import { backupRoutes } from './backups.ts';
+import { authorityRoutes } from './authority.ts';
 import { delegationRoutes } from './delegations.ts';
 import { grantRoutes } from './grants.ts';
 import { groupRoutes } from './groups.ts';
@@ -34,6 +35,7 @@ export const routes: readonly Route[] = [
   ...appRoutes,
   ...sidecarCredentialRoutes,
   ...rootKeyRoutes,
+  ...authorityRoutes,
   ...managedSecretRoutes,
   ...grantRoutes,
   ...keyRoutes,

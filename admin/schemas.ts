@@ -419,9 +419,6 @@ export const responses = {
       .nullable()
       .meta({ description: 'Of the last event that was looked at, to go on after when there are more' }),
   }),
-  authority: z
-    .strictObject({ certificate: z.string(), not_after: time, fingerprint_sha256: z.string() })
-    .meta({ id: 'Authority' }),
   problem: z
     .strictObject({
       type: z.string(),

@@ -1,9 +1,8 @@
-import { X509Certificate } from 'node:crypto';
-import { formatTime, representAccessToken } from './representation.ts';
+import { representAccessToken } from './representation.ts';
 import { type Route, route } from './route.ts';
 import { responses } from './schemas.ts';
 
-/** What needs a token but no scope: who the token is, and the public certificate that workloads trust. */
+/** What needs a token but no scope: who the token is. */
 export const unscopedRoutes: readonly Route[] = [
   route({
     method: 'GET',
@@ -14,24 +13,5 @@ export const unscopedRoutes: readonly Route[] = [
     status: 200,
     response: responses.accessToken,
     answer: async ({ accessToken, now }) => ({ body: representAccessToken(accessToken, now) }),
-  }),
-  route({
-    method: 'GET',
-    path: '/v1/ca',
-    operationId: 'getAuthority',
-    summary: 'The certificate of the authority that workloads must trust',
-    scope: 'any-token',
-    status: 200,
-    response: responses.authority,
-    async answer({ certificatePem }) {
-      const certificate = new X509Certificate(certificatePem);
-      return {
-        body: {
-          certificate: certificatePem,
-          not_after: formatTime(certificate.validToDate.getTime()),
-          fingerprint_sha256: certificate.fingerprint256,
-        },
-      };
-    },
   }),
 ];

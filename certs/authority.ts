@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPair, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
+import type { AuthorityMaterial } from '../core/authority.ts';
 import { AlterError } from '../core/errors.ts';
 import { type Origin, parseHost } from '../core/origin.ts';
 import {
@@ -16,11 +17,7 @@ import {
 import { issuerOf } from './issuer.ts';
 import { type LeafIssuer, signLeaf } from './leaf.ts';
 
-/** A certificate authority as it is kept: the private key is a secret. */
-export interface AuthorityMaterial {
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-}
+export type { AuthorityMaterial } from '../core/authority.ts';
 
 /** A certificate for one host and the key that goes with it. */
 export interface Leaf {

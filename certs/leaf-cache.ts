@@ -7,10 +7,12 @@ interface Entry {
   readonly context: SecureContext;
   /** Milliseconds since the epoch. */
   readonly renewAt: number;
+  readonly authority: Authority;
 }
 
 export interface LeafCacheOptions {
-  readonly authority: Authority;
+  /** Who signs at a moment, in milliseconds since the epoch; leaves of another authority are made anew. */
+  readonly authorityAt: (now: number) => Authority;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly maxEntries: number;
@@ -23,7 +25,7 @@ export interface LeafCacheOptions {
  * Call it for authorised hosts only, because every new host costs a signature.
  */
 export class LeafCache {
-  readonly #authority: Authority;
+  readonly #authorityAt: LeafCacheOptions['authorityAt'];
   readonly #clock: () => number;
   readonly #maxEntries: number;
   /** In the order of last use, which a Map keeps when an entry is taken out and put back. */
@@ -31,8 +33,8 @@ export class LeafCache {
   /** 48 bytes, as TLS servers share them: a client resumes although its host's context was renewed or dropped meanwhile. */
   readonly #ticketKeys = randomBytes(48);
 
-  constructor({ authority, clock, maxEntries }: LeafCacheOptions) {
-    this.#authority = authority;
+  constructor({ authorityAt, clock, maxEntries }: LeafCacheOptions) {
+    this.#authorityAt = authorityAt;
     this.#clock = clock;
     this.#maxEntries = maxEntries;
   }
@@ -47,9 +49,11 @@ export class LeafCache {
    */
   secureContextFor(origin: Pick<Origin, 'host' | 'kind'>): SecureContext {
     const now = this.#clock();
+    const authority = this.#authorityAt(now);
     const known = this.#entries.get(origin.host);
     this.#entries.delete(origin.host);
-    const entry = known !== undefined && now < known.renewAt ? known : this.#create(origin, now);
+    const isGood = known !== undefined && known.authority === authority && now < known.renewAt;
+    const entry = isGood ? known : this.#create(origin, authority, now);
     this.#entries.set(origin.host, entry);
     if (this.#entries.size > this.#maxEntries) {
       for (const oldest of this.#entries.keys()) {
@@ -60,8 +64,8 @@ export class LeafCache {
     return entry.context;
   }
 
-  #create(origin: Pick<Origin, 'host' | 'kind'>, now: number): Entry {
-    const leaf = this.#authority.issueLeaf(origin, now);
+  #create(origin: Pick<Origin, 'host' | 'kind'>, authority: Authority, now: number): Entry {
+    const leaf = authority.issueLeaf(origin, now);
     const context = createSecureContext({
       // No `ca`: we ask no client for a certificate, and building a root store takes 8 to 31 ms.
       cert: leaf.chainPem,
@@ -73,6 +77,6 @@ export class LeafCache {
     });
     // Half of what is left: connections that are kept for days still show a valid leaf, and close to the end of the CA
     // the renewals do not run on every request.
-    return { context, renewAt: now + (leaf.notAfter - now) / 2 };
+    return { context, authority, renewAt: now + (leaf.notAfter - now) / 2 };
   }
 }

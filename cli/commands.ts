@@ -84,6 +84,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     "Print the system's roots and the proxy's authority as one PEM bundle.",
     () => import('./commands/ca/bundle.ts'),
   ],
+  'ca:rotate': [
+    'Replace the authority that workloads have to trust, with time for them to learn of it.',
+    () => import('./commands/ca/rotate.ts'),
+  ],
   'ca:show': [
     'Show the certificate of the authority that workloads have to trust.',
     () => import('./commands/ca/show.ts'),

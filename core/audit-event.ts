@@ -45,6 +45,7 @@ export const auditEventNames = [
   'app.deleted',
   'sidecar_credentials.issued',
   'root_key.rewrapped',
+  'ca.rotated',
   'secret.created',
   'secret.updated',
   'secret.rotated',

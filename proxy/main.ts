@@ -38,7 +38,7 @@ export interface ProxyOptions {
   readonly auditLog: AuditLog;
   readonly auditFile: AuditSink | null;
   readonly leaves: LeafCache;
-  readonly authorityPem: string;
+  readonly isOwnAuthority: (fingerprint256: string) => boolean;
   readonly clock: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -77,7 +77,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       [...own, ...options.ownListeners()].some((listener) => reaches(listener, address, port)),
     connectTimeoutMs: config.timeouts.connectMs,
   };
-  const tls = new UpstreamTls({ extraRoots: config.upstreamCa, ownAuthorityPem: options.authorityPem });
+  const tls = new UpstreamTls({ extraRoots: config.upstreamCa, isOwnAuthority: options.isOwnAuthority });
   const connect = { dial, tls, tlsTimeoutMs: config.timeouts.tlsMs };
   const pools = new UpstreamPools({
     ...connect,

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import {
   checkServerIdentity,
@@ -15,14 +14,17 @@ import { formatAuthority, type Origin } from '../core/origin.ts';
 /** TLS to upstreams: one context for all, because a root store takes up to 31 ms to build. */
 export class UpstreamTls {
   readonly #context: SecureContext;
-  readonly #ownAuthority: string;
+  readonly #isOwnAuthority: (fingerprint256: string) => boolean;
 
   /**
-   * `extraRoots`: PEM of further roots that are trusted for upstreams. `ownAuthorityPem`: our interception CA, which is
+   * `extraRoots`: PEM of further roots that are trusted for upstreams. `isOwnAuthority`: our interception CA, which is
    * never trusted for an upstream, even where the machine trusts it: whoever holds a leaf of it is another interceptor.
    */
-  constructor(of: { readonly extraRoots: string | null; readonly ownAuthorityPem: string }) {
-    this.#ownAuthority = new X509Certificate(of.ownAuthorityPem).fingerprint256;
+  constructor(of: {
+    readonly extraRoots: string | null;
+    readonly isOwnAuthority: (fingerprint256: string) => boolean;
+  }) {
+    this.#isOwnAuthority = of.isOwnAuthority;
     const system = getCACertificates('system');
     const roots = system.length > 0 ? system : getCACertificates('bundled');
     this.#context = createSecureContext({
@@ -90,7 +92,7 @@ export class UpstreamTls {
     ) {
       seen.add(link.fingerprint256);
     }
-    if (seen.has(this.#ownAuthority))
+    if ([...seen].some(this.#isOwnAuthority))
       return Object.assign(new Error('issued by our own interception CA'), { code: 'OWN_CA_AS_ISSUER' });
     return checkServerIdentity(host, certificate);
   }

@@ -5,6 +5,8 @@ import type { Resolver } from '../proxy/resolve.ts';
 import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { authorityKind } from '../vault/authority-repository.ts';
+import { systemSpace } from '../vault/keyring.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { connectionsFor, findOpenFilesLimit } from './open-files.ts';
 import type { State } from './state.ts';
@@ -25,7 +27,7 @@ export async function startDataPlane(of: {
   readonly resolver?: Resolver;
 }): Promise<RunningProxy> {
   const { config, state, metrics, log, clock } = of;
-  const { vault, auditLog, auditFile, authority } = state;
+  const { vault, auditLog, auditFile, authorities } = state;
   let proxy: RunningProxy | null = null;
   const model = new ReadModel({
     vault,
@@ -43,9 +45,12 @@ export async function startDataPlane(of: {
   vault.store.onRollback(({ error }) => {
     if (error !== null) metrics.countSecurityEvent('state_rollback');
   });
+  model.onChange((space, type) => {
+    if (space === systemSpace && (type === authorityKind.type || type === '*')) void authorities.reload();
+  });
   const { fetch } = openGuardedHttps({
     config,
-    authorityPem: authority.certificatePem,
+    isOwnAuthority: authorities.isOwn,
     ownListeners: () => (proxy === null ? of.ownListeners() : [...of.ownListeners(), proxy.address]),
     resolver: of.resolver,
   });
@@ -61,8 +66,8 @@ export async function startDataPlane(of: {
       uses,
       auditLog,
       auditFile,
-      leaves: new LeafCache({ authority, clock, maxEntries: maxLeaves }),
-      authorityPem: authority.certificatePem,
+      leaves: new LeafCache({ authorityAt: (now) => authorities.at(now), clock, maxEntries: maxLeaves }),
+      isOwnAuthority: authorities.isOwn,
       clock,
       log,
       metrics,

@@ -5,12 +5,13 @@ import { findAddressRange } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { nodeVersionProblem } from '../core/node-version.ts';
-import { createLog } from '../telemetry/log.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
 import { StoreUnavailable } from '../vault/store.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
 import { startInjectorService } from './injector.ts';
+import { keepFile } from './keep-file.ts';
 import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
 import { type Role, type Service, startService } from './service.ts';
@@ -36,6 +37,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   let echo: EchoUpstream | null = null;
   let service: Service;
   let certificates: { stop(): void };
+  let trust: { stop(): void };
   try {
     refuseUnsafeRuntime(options.env);
     let config = loadConfig(options.env, options.config);
@@ -46,6 +48,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       config = withEcho(config, echo);
     }
     service = await startService({ config, rootKey: openRootKey(config), role, log, clock: Date.now });
+    trust = keepAuthorityFile(config, service, log);
     announce(config, service, echo, role);
     const load = (): Config => loadConfig(options.env, options.config);
     certificates = followCertificates({ config, load, service, log });
@@ -57,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 
   await stop.first;
   certificates.stop();
+  trust.stop();
   process.stderr.write('Stopping: requests under way may finish. A second signal ends them.\n');
   const code = await Promise.race([service.drain().then(() => 0), stop.second.then(() => 1)]);
   await echo?.close();
@@ -143,11 +147,16 @@ function withEcho(config: Config, echo: EchoUpstream): Config {
   };
 }
 
+/** A sidecar needs no place to write to but the one for its bundle. */
+function keepAuthorityFile(config: Config, service: Service, log: Log): { stop(): void } {
+  if (config.appKey !== null) return { stop: () => {} };
+  const path = join(dataDirectory(config), 'ca.pem');
+  return keepFile({ text: () => service.authorityPem, write: (pem) => writeWhole(path, pem, 0o644), log });
+}
+
 function announce(config: Config, service: Service, echo: EchoUpstream | null, role: Role): void {
   const directory = dataDirectory(config);
   const proxyUrl = service.proxy === null ? null : proxyUrlOf(config, service.proxy.address);
-  // A sidecar needs no place to write to but the one for its bundle.
-  if (config.appKey === null) writeWhole(join(directory, 'ca.pem'), service.authorityPem, 0o644);
   if (service.first !== null && service.adminUrl !== null) {
     const { appId, pat } = service.first;
     const env = [`export ALTER_ADMIN_URL=${service.adminUrl} ALTER_PAT=${pat} ALTER_APP_ID=${appId}`];

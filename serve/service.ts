@@ -19,6 +19,7 @@ import { StoreOwner } from '../vault/store-owner.ts';
 import { Vault } from '../vault/vault.ts';
 import { openApplicationCode } from './application-code.ts';
 import { findProxyTls, startDataPlane } from './data-plane.ts';
+import { keepFile } from './keep-file.ts';
 import { tellOfRotation } from './rotation.ts';
 import { openState } from './state.ts';
 import { openStoreOf, redisSettings } from './store.ts';
@@ -27,6 +28,9 @@ import { openGuardedHttps } from './users.ts';
 import { startWorkers, Workers } from './workers.ts';
 
 export type Role = 'all' | 'proxy' | 'admin';
+
+/** The proxies of this process hear of a rotation by themselves, its files and its workers' main process in this time. */
+const reloadAuthorityEveryMs = 5_000;
 
 export interface ServiceOptions {
   readonly config: Config;
@@ -40,6 +44,7 @@ export interface ServiceOptions {
 }
 
 export interface Service {
+  /** PEM of what workloads have to trust at this moment. */
   readonly authorityPem: string;
   /** What the first start made; null on any later one. */
   readonly first: { readonly appId: string; readonly pat: string } | null;
@@ -71,7 +76,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
     const state = await openState({ store: owner ?? opened, config, rootKey: options.rootKey, log, clock });
     undo.push(() => state.close());
-    const { auditLog, auditFile, authority } = state;
+    const { auditLog, auditFile, authorities } = state;
     const vault = state.vault instanceof Vault ? state.vault : null; // of a proxy that opens one app only: null
     const metrics = new Metrics({ processMetrics: true });
 
@@ -113,7 +118,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     if (role !== 'proxy' && vault !== null) {
       const { fetch, post } = openGuardedHttps({
         config,
-        authorityPem: authority.certificatePem,
+        isOwnAuthority: authorities.isOwn,
         ownListeners: () => (proxy === null ? listeners : [...listeners, proxy.address]),
         resolver: options.resolver,
       });
@@ -127,7 +132,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         vault,
         audit: auditLog,
         ...(auditFile === null ? {} : { auditFile }),
-        authority,
+        authority: config.caCert === null ? null : { certificatePem: config.caCert },
         clock,
         log,
         ...(adminTls(config) === null ? {} : { tls: adminTls(config)! }),
@@ -169,11 +174,22 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const running = proxy;
       undo.push(() => running.close());
     }
-    if (role !== 'admin' && config.trustBundleFile !== null)
-      writeTrustBundle(config.trustBundleFile, authority.certificatePem);
+    const following = setInterval(() => void authorities.reload(), reloadAuthorityEveryMs).unref();
+    undo.push(() => clearInterval(following));
+    const { trustBundleFile } = config;
+    if (role !== 'admin' && trustBundleFile !== null) {
+      const kept = keepFile({
+        text: () => authorities.trustPem(clock()),
+        write: (pem) => writeTrustBundle(trustBundleFile, pem),
+        log,
+      });
+      undo.push(() => kept.stop());
+    }
     listening = true;
     return {
-      authorityPem: authority.certificatePem,
+      get authorityPem() {
+        return authorities.trustPem(clock());
+      },
       first: started?.accessToken === undefined ? null : { appId: started.appId, pat: started.accessToken.plaintext },
       proxy,
       adminUrl,

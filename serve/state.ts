@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { type Authority, type AuthorityMaterial, createAuthority, openAuthority } from '../certs/authority.ts';
+import { createAuthority } from '../certs/authority.ts';
+import type { KeptAuthority } from '../core/authority.ts';
 import type { Config } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
@@ -12,6 +13,7 @@ import { openOneAppVault } from '../vault/one-app-vault.ts';
 import { StateMarks } from '../vault/state-marks.ts';
 import type { Store } from '../vault/store.ts';
 import { type DataPlaneVault, openVault, Vault } from '../vault/vault.ts';
+import { Authorities } from './authorities.ts';
 import { openKms } from './kms.ts';
 
 /** The opened state, as every process needs it: what is sealed, where decisions are recorded, and the authority. */
@@ -19,7 +21,7 @@ export interface State {
   readonly vault: DataPlaneVault;
   readonly auditLog: AuditLog;
   readonly auditFile: AuditFile | null;
-  readonly authority: Authority;
+  readonly authorities: Authorities;
   /** Writes the audit out, then lets go of everything, the store included. */
   close(): Promise<void>;
 }
@@ -39,7 +41,7 @@ export async function openState(of: {
   const { store, config, log, clock } = of;
   try {
     const vault = await openSealed(of);
-    const authority = openAuthority({ ...(await findAuthority(config, vault, clock)), now: clock() });
+    const authorities = await Authorities.open({ load: () => findAuthority(config, vault, clock), now: clock(), log });
     const auditLog = new AuditLog({
       vault,
       writer: `${hostname()}:${process.pid}`,
@@ -61,7 +63,7 @@ export async function openState(of: {
       vault,
       auditLog,
       auditFile,
-      authority,
+      authorities,
       close: async () => {
         await auditFile?.close();
         await auditLog.close();
@@ -91,9 +93,9 @@ async function openSealed({
 }
 
 /** The CA as configured, or the one that the first start made and sealed into the store. */
-async function findAuthority(config: Config, vault: DataPlaneVault, clock: () => number): Promise<AuthorityMaterial> {
+async function findAuthority(config: Config, vault: DataPlaneVault, clock: () => number): Promise<KeptAuthority> {
   if (config.caCert !== null && config.caKey !== null)
-    return { certificatePem: config.caCert, privateKeyPem: config.caKey };
+    return { certificatePem: config.caCert, privateKeyPem: config.caKey, activeAt: 0, previous: [] };
   if (!(vault instanceof Vault)) throw new AlterError('config_invalid', { detail: 'There is no authority.' });
   const found = await vault.authority.find().catch((error: unknown) => {
     // The service has to run for an operator to accept the state; until then it serves nothing.

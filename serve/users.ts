@@ -22,7 +22,7 @@ import type { DataPlaneVault } from '../vault/vault.ts';
 /** The calls that the service makes by itself, through the guard that the calls of workloads go through. */
 export function openGuardedHttps(of: {
   readonly config: Config;
-  readonly authorityPem: string;
+  readonly isOwnAuthority: (fingerprint256: string) => boolean;
   readonly ownListeners: () => readonly ListenAddress[];
   readonly resolver: Resolver | undefined;
 }): { readonly fetch: FetchHttps; readonly post: PostHttps } {
@@ -36,7 +36,7 @@ export function openGuardedHttps(of: {
         isOwnListener: (address, port) => of.ownListeners().some((listener) => reaches(listener, address, port)),
         connectTimeoutMs: config.timeouts.connectMs,
       },
-      tls: new UpstreamTls({ extraRoots: config.upstreamCa, ownAuthorityPem: of.authorityPem }),
+      tls: new UpstreamTls({ extraRoots: config.upstreamCa, isOwnAuthority: of.isOwnAuthority }),
     };
     return guard;
   };

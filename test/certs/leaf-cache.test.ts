@@ -17,7 +17,7 @@ const authority = openAuthority({ ...material, now: start });
 const dayMs = 24 * 3_600_000;
 
 function cacheAt(time: { now: number }, maxEntries = 10): LeafCache {
-  return new LeafCache({ authority, clock: () => time.now, maxEntries });
+  return new LeafCache({ authorityAt: () => authority, clock: () => time.now, maxEntries });
 }
 
 describe('the leaf cache', () => {
