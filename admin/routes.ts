@@ -5,8 +5,8 @@ import { appRoutes } from './apps.ts';
 
 import { auditRoutes } from './audit.ts';
 import { auditRetentionRoutes } from './audit-retention.ts';
-import { backupRoutes } from './backups.ts';
 import { authorityRoutes } from './authority.ts';
+import { backupRoutes } from './backups.ts';
 import { delegationRoutes } from './delegations.ts';
 import { grantRoutes } from './grants.ts';
 import { groupRoutes } from './groups.ts';
