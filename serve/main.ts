@@ -16,7 +16,7 @@ import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
 import { type Role, type Service, startService } from './service.ts';
 import { loadConfig } from './settings.ts';
-import { findUnsafeRuntime } from './unsafe-runtime.ts';
+import { closeDebugger, findUnsafeRuntime } from './unsafe-runtime.ts';
 
 export interface ServeOptions {
   readonly role: Role | 'injector';
@@ -115,7 +115,7 @@ function refuseUnsafeRuntime(env: ServeOptions['env']): void {
   const version = nodeVersionProblem(process.version);
   if (version !== null)
     throw new AlterError('config_invalid', { detail: version, problems: [{ field: 'node', message: version }] });
-  const problems = findUnsafeRuntime({ env, execArgv: process.execArgv });
+  const problems = [...closeDebugger(), ...findUnsafeRuntime({ env, execArgv: process.execArgv })];
   if (problems.length > 0)
     throw new AlterError('config_invalid', { detail: 'Node is started in a way that leaks credentials.', problems });
 }

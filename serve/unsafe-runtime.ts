@@ -1,3 +1,4 @@
+import { url as debuggerUrl } from 'node:inspector';
 import type { Problem } from '../core/errors.ts';
 
 const checks: readonly { readonly what: RegExp; readonly why: string }[] = [
@@ -41,4 +42,15 @@ export function findUnsafeRuntime(runtime: {
     }
   }
   return problems;
+}
+
+/**
+ * Takes SIGUSR1 away from Node, which opens a debugger on it: a process of the same user could then read every credential.
+ * Tried with Node 24: whoever listens for the signal gets it, and no port is opened. What was opened before this ran is a
+ * problem; `--disable-sigusr1` closes that gap as well.
+ */
+export function closeDebugger(): Problem[] {
+  process.on('SIGUSR1', () => {});
+  const opened = debuggerUrl();
+  return opened === undefined ? [] : [{ field: 'the debugger', message: `is open at ${opened}: start without it` }];
 }

@@ -22,7 +22,8 @@ let running: { readonly proxy: RunningProxy; readonly state: State; readonly met
 process
   .on('SIGTERM', () => {})
   .on('SIGINT', () => {})
-  .on('SIGHUP', () => {});
+  .on('SIGHUP', () => {})
+  .on('SIGUSR1', () => {}); // Node would open a debugger
 process.once('disconnect', () => process.exit(1)); // without the main process there is no store, and nobody to restart it
 process.on('message', (message: unknown) => {
   if (isWorkerMessage<ToWorker>(message)) void follow(message);

@@ -144,16 +144,24 @@ describe('alter serve', () => {
     expect(served.stderr).not.toMatch(/request_id|hunter2/);
   });
 
-  it('opens no debugger on SIGUSR1 where Node is told so, as npm start, the image and the unit tell it', async () => {
-    const served = serve(anyPorts, { node: ['--disable-sigusr1'] });
-    await served.ready();
-    served.child.kill('SIGUSR1');
-    await new Promise((done) => setTimeout(done, 300));
-    served.child.kill('SIGTERM');
-    await served.exit;
-    expect(served.stdout).toContain('Alter Egress is ready.');
-    expect(served.stderr).not.toContain('Debugger listening');
-  }, 30_000);
+  it.each([
+    ['with --disable-sigusr1, as npm start, the image and the unit start it', ['--disable-sigusr1']],
+    ['however it is started', []],
+  ])(
+    'opens no debugger on SIGUSR1 %s',
+    async (_, node) => {
+      const served = serve(anyPorts, { node });
+      await served.ready();
+      served.child.kill('SIGUSR1');
+      await new Promise((done) => setTimeout(done, 300));
+      expect(served.child.exitCode).toBeNull();
+      served.child.kill('SIGTERM');
+      await served.exit;
+      expect(served.stdout).toContain('Alter Egress is ready.');
+      expect(served.stderr).not.toContain('Debugger listening');
+    },
+    30_000,
+  );
 
   it('says which listener is taken', async () => {
     const first = serve(anyPorts);
