@@ -14,8 +14,8 @@ import { ensureTools, offerTools } from './system-tools.mjs';
 const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server', openssl: 'openssl', curl: 'curl' });
-// Clients, botocore for a second opinion on signatures, shells, servers that read HTTP in ways of their own, and who tells
-// what a process dials.
+// Clients, botocore for a second opinion on signatures, shells, servers that read HTTP in ways of their own, who tells what
+// a process dials, and who locks a network namespace.
 offerTools({
   programs: {
     aws: 'awscli',
@@ -24,6 +24,8 @@ offerTools({
     nginx: 'nginx-light',
     haproxy: 'haproxy',
     strace: 'strace',
+    nft: 'nftables',
+    ip: 'iproute2',
   },
   modules: {
     boto3: 'python3-boto3',
