@@ -64,7 +64,7 @@ export class WebhookDelivery {
     clearInterval(this.#timer);
     const patience = new AbortController();
     const ended = Promise.all([this.#turn, ...this.#running.values()]);
-    await Promise.race([ended, sleep(closeMs, undefined, patience)]);
+    await Promise.race([ended, sleep(closeMs, undefined, { signal: patience.signal })]);
     patience.abort();
     await this.#of.vault.leases.release(leaseName, this.#holder).catch(() => undefined); // then it ends by itself
   }

@@ -20,6 +20,7 @@ import { type Route, route } from './route.ts';
 import { runtimeRoutes } from './runtime.ts';
 import { sidecarCredentialRoutes } from './sidecar-credentials.ts';
 import { stateRoutes } from './state-routes.ts';
+import { systemAuditRoutes } from './system-audit.ts';
 import { templateRoutes } from './templates.ts';
 import { tokenRoutes } from './tokens.ts';
 import { unscopedRoutes } from './unscoped.ts';
@@ -51,6 +52,7 @@ export const routes: readonly Route[] = [
   ...policyRoutes,
   ...auditRetentionRoutes, // before those of one event, whose id could be any word
   ...auditRoutes,
+  ...systemAuditRoutes,
   ...stateRoutes,
   ...backupRoutes,
   route({

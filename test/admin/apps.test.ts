@@ -99,8 +99,10 @@ describe('an app', () => {
       expect((await store.get('system', [{ type, id }]))[0]).toBeNull();
     expect((await store.get('system', [{ type: 'key-owner', id: key.id }]))[0]).toBeNull();
     await expect(rig.vault.app(id)).rejects.toMatchObject({ code: 'not_found' });
-    const { events } = await rig.vault.audit.list({ order: 'descending', limit: 10 });
-    expect(events[0]).toMatchObject({ event: 'app.deleted', reason: `${id} doomed & gone` });
+    const { items } = (await rig.send('GET', '/v1/audit')).json;
+    const ofOther = await rig.issuePat(['dashboard_audit:read'], { appId: rig.otherApp.id });
+    expect((await rig.send('GET', '/v1/audit', { token: ofOther.plaintext })).json.code).toBe('insufficient_scope');
+    expect(items[0]).toMatchObject({ event: 'app.deleted', reason: `${id} doomed & gone` });
     expect((await post('/v1/apps', { name: 'doomed & gone' })).json.id).not.toBe(id);
   });
 

@@ -43,10 +43,18 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
     userId: user.json.id,
     expiresAt: rig.clock() + 60_000,
   });
+  const account = {
+    issuer: 'https://k.example',
+    namespace: 'shop',
+    service_account: 'web',
+    jwks_url: 'https://k.example/keys',
+  };
+  const workload = await rig.send('POST', `${base}/workload-identities`, { body: account });
   const hook = { name: 'h', url: 'https://hook.example.com/', events: ['key.*'] };
   const webhook = await rig.send('POST', `${base}/webhooks`, { body: hook });
   const found: Record<string, string> = {
     webhook: webhook.json.id,
+    workload: workload.json.id,
     agent: agent.json.id,
     idp: idpId,
     user: user.json.id,
@@ -64,6 +72,7 @@ it('no answer, header or log line ever holds a credential, whatever is read thro
   });
   found.backup = (await rig.send('POST', '/v1/backups')).json.backup_id;
   found.line = '0';
+  found.event = (await rig.send('GET', `${base}/audit?limit=1`)).json.items[0].id;
   const document = (await rig.send('GET', '/openapi.json', { token: null })).json;
   const paths = Object.entries<Record<string, object>>(document.paths).filter(([, operations]) => 'get' in operations);
   expect(paths.length).toBeGreaterThanOrEqual(13);
