@@ -85,7 +85,9 @@ describe('every command', () => {
   );
 
   it('that prints what the service answers has --output and --fields', () => {
+    // A file, lines as they come, a PEM, or nothing.
     const printsItself = [
+      'backup:create',
       'audit:export',
       'audit:tail',
       'ca:bundle',
