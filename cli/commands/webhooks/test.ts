@@ -18,7 +18,8 @@ export default class WebhooksTest extends BaseCommand {
     const result = await this.openAdmin(flags).post(path, {});
     this.printObject(result, flags);
     if (result.delivered === true) return;
-    const why = typeof result.status === 'number' ? `answered ${result.status}` : `gave no answer: ${String(result.error)}`;
+    const why =
+      typeof result.status === 'number' ? `answered ${result.status}` : `gave no answer: ${String(result.error)}`;
     throw new Failure({
       exit: exitCodes.error,
       code: 'webhook_not_delivered',
