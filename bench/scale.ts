@@ -53,7 +53,9 @@ function counting(store: Store): { readonly store: Store; readonly count: () => 
   return { store: proxy, count: () => count };
 }
 
-const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+/** What it takes when nothing else is in the way: other programs on the machine only ever add to a time. */
+const lowerDecile = (times: readonly number[]): number =>
+  times.toSorted((a, b) => a - b)[Math.floor(times.length / 10)] ?? 0;
 const round = (value: number): number => Math.round(value * 100) / 100;
 
 function residentMiB(pid: number): number {
@@ -143,7 +145,7 @@ async function measure(grants: number): Promise<Row> {
     const inOrder = async (ids: readonly string[]): Promise<number> => {
       const times: number[] = [];
       for (const id of ids) times.push(await ask(id));
-      return median(times);
+      return lowerDecile(times);
     };
     const coldMs = await inOrder(some);
     const hotMs = await inOrder(some);
@@ -151,12 +153,12 @@ async function measure(grants: number): Promise<Row> {
 
     const timed = async (path: string): Promise<number> => {
       const times: number[] = [];
-      for (let turn = 0; turn < 5; turn++) {
+      for (let turn = 0; turn < 15; turn++) {
         const at = performance.now();
         await rig.admin('GET', path);
         times.push(performance.now() - at);
       }
-      return median(times);
+      return lowerDecile(times);
     };
     const firstPageMs = await timed('/grants?limit=50');
     const lastPageMs = await timed(`/grants?limit=50&offset=${grants - 50}`);
@@ -189,7 +191,7 @@ writeFileSync(
   [
     '# Cost against the number of grants',
     '',
-    'One Redis, one process that serves proxy and admin API; medians. A request is one over a connection of its own. A cold',
+    'One Redis, one process that serves proxy and admin API; of every latency the lowest decile. A request is one over a connection of its own. A cold',
     'one asks for a grant, and mostly a secret, that the process has not seen; a hot one for what it has.',
     '',
     '| grants | secrets | loaded/s | Redis | process at start | process serving | cold grant | hot grant | cold request | hot request | first page of grants | last page | grants of one secret |',
