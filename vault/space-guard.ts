@@ -208,7 +208,9 @@ export class SpaceGuard {
       const [first, ...rest] = await this.#store.get(this.space, [epochKey, ...floorKeys, ...keys]);
       const epoch = first === null || first === undefined ? null : this.#open(first);
       const records = rest.slice(floorKeys.length);
-      if (epoch === null && (mark !== null || records.some((record) => record !== null)))
+      // Once records were found without an epoch, to ask for none of them proves nothing.
+      const isRefused = this.refusal !== null;
+      if (epoch === null && (mark !== null || isRefused || records.some((record) => record !== null)))
         throw this.#refuse(withoutEpoch());
       if (epoch !== null && mark !== null && !continues(epoch, mark)) throw this.#refuse(olderSpace(epoch, mark));
       if (epoch !== null && epoch.era !== era && indexes.length > 0) {

@@ -255,6 +255,29 @@ describe('the epoch of a space', () => {
   });
 });
 
+describe('a store without any epoch', () => {
+  it('is refused for as long as nobody accepted it, also by who has never seen another state', async () => {
+    const filled = await fillVault();
+    try {
+      const { store } = filled;
+      const appId = (await filled.vault.apps.create({ name: 'shop' })).value.id;
+      for (const space of ['system', appId])
+        for (const { type, id, revision } of (await store.list({ space, type: 'epoch', limit: 1 })).records)
+          await store.commit(space, [{ kind: 'delete', type, id, expectedRevision: revision }]);
+      const kms = openLocalKms({ rootKey: filled.rootKey });
+      const vault = await openVault({ store, kms, clock: () => filled.clock.now });
+      await expect(vault.apps.get(appId)).rejects.toMatchObject({ code: 'state_rollback' });
+      await expect(vault.store.look('system')).rejects.toMatchObject({ code: 'state_rollback' });
+      await expect(vault.apps.create({ name: 'new' })).rejects.toMatchObject({ code: 'state_rollback' });
+      for (const space of ['system', appId]) await vault.store.reanchor(space, filled.clock.now);
+      await expect(vault.apps.get('shop')).resolves.toMatchObject({ value: { id: appId } });
+      expect(vault.store.rolledBack()).toEqual([]);
+    } finally {
+      await filled.close();
+    }
+  });
+});
+
 describe('the deletion of a record', () => {
   it('cannot be undone by putting the record back', async () => {
     const filled = await fillVault();
