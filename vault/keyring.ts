@@ -131,7 +131,7 @@ export class Keyring implements SpaceKeyring {
   async readAppKey(appId: string): Promise<Buffer> {
     const appKey = appId === systemSpace ? null : await this.#unwrap(appId);
     if (appKey === null) throw new AlterError('not_found', { detail: 'There is no such app.' });
-    return Buffer.from(appKey);
+    return Buffer.from(appKey.buffer, appKey.byteOffset, appKey.byteLength);
   }
 
   /** The keys of the system space; made where the store is empty. */
