@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { settingNames } from '../core/config.ts';
 import { errorTable, policyErrors } from '../core/errors.ts';
@@ -30,5 +30,15 @@ describe('the documentation', () => {
     for (const { detail, hint } of Object.values(errorTable))
       for (const name of `${detail} ${hint}`.match(/ALTER_[A-Z_]+/g) ?? [])
         expect([...settingNames, 'ALTER_PAT']).toContain(name);
+  });
+
+  it('names in test/attack/README.md only files that are there', () => {
+    const folder = new URL('attack/', import.meta.url);
+    const text = readFileSync(new URL('README.md', folder), 'utf8');
+    const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+    for (const [, name = ''] of text.matchAll(/`([a-z-]+)`/g))
+      if (name !== 'smaller') expect(files).toContain(`${name}.test.ts`);
+    for (const [, path = ''] of text.matchAll(/`(test\/[\w./-]+)`/g))
+      expect([path, existsSync(new URL(`../${path}`, import.meta.url))]).toEqual([path, true]);
   });
 });
