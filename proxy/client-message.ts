@@ -12,6 +12,9 @@ export interface HttpReader {
   read(socket: Socket): void;
 }
 
+/** Makes a reader; `maxHeadBytes` is of a head with its empty line. */
+export type ReadHttp = (on: HttpEvents, maxHeadBytes: number) => HttpReader;
+
 /** What a reader tells. `socket` is the one that it was given. */
 export interface HttpEvents {
   request(socket: Socket, request: ClientRequest, response: ClientResponse): void;

@@ -5,7 +5,7 @@ import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { AuditTrail } from './audit.ts';
 import type { Client } from './client.ts';
-import type { HttpEvents, HttpReader } from './client-message.ts';
+import type { HttpEvents, HttpReader, ReadHttp } from './client-message.ts';
 import { NodeResponse } from './client-message-node.ts';
 import { Connections } from './connections.ts';
 import type { DataPlane } from './data-plane.ts';
@@ -36,7 +36,7 @@ export interface ListenerRules extends EntranceRules {
   readonly limits: Config['limits'];
   readonly timeouts: Config['timeouts'];
   /** Of what comes in; see `client-message.ts`. */
-  readonly readHttp: (on: HttpEvents, maxHeadBytes: number) => HttpReader;
+  readonly readHttp: ReadHttp;
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import { readHttp } from './client-connection.ts';
-import type { HttpEvents, HttpReader } from './client-message.ts';
+import type { ReadHttp } from './client-message.ts';
 import type { DataPlane } from './data-plane.ts';
 import { FailedKeys } from './failed-keys.ts';
 import { forwardBy } from './forward.ts';
@@ -47,7 +47,7 @@ export interface ProxyOptions {
   /** The system's, unless given. */
   readonly resolver?: Resolver;
   /** Our own, unless given. */
-  readonly readHttp?: (on: HttpEvents, maxHeadBytes: number) => HttpReader;
+  readonly readHttp?: ReadHttp;
   /** Null: the listener speaks plain HTTP. */
   readonly tls: ServerTlsMaterial | null;
 }

@@ -1,5 +1,6 @@
 import { LeafCache } from '../certs/leaf-cache.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
+import type { ReadHttp } from '../proxy/client-message.ts';
 import { type RunningProxy, startProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
 import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
@@ -25,6 +26,7 @@ export async function startDataPlane(of: {
   /** Further listeners of this service, which must not be dialled. */
   readonly ownListeners: () => readonly ListenAddress[];
   readonly resolver?: Resolver;
+  readonly readHttp?: ReadHttp;
 }): Promise<RunningProxy> {
   const { config, state, metrics, log, clock } = of;
   const { vault, auditLog, auditFile, authorities } = state;
@@ -74,6 +76,7 @@ export async function startDataPlane(of: {
       tls: findProxyTls(config),
       ownListeners: of.ownListeners,
       ...(of.resolver === undefined ? {} : { resolver: of.resolver }),
+      ...(of.readHttp === undefined ? {} : { readHttp: of.readHttp }),
     });
     proxy = {
       ...running,

@@ -5,6 +5,7 @@ import { findAddressRange } from '../core/address.ts';
 import type { Config, ListenAddress } from '../core/config.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { nodeVersionProblem } from '../core/node-version.ts';
+import type { ReadHttp } from '../proxy/client-message.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { StoreUnavailable } from '../vault/store.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
@@ -25,6 +26,8 @@ export interface ServeOptions {
   /** Also starts a local TLS upstream that echoes, for a first try. */
   readonly withEcho: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** As in `ServiceOptions`. */
+  readonly readHttp?: ReadHttp;
 }
 
 const echoPort = 8443;
@@ -47,7 +50,11 @@ export async function serve(options: ServeOptions): Promise<number> {
       echo = await openEcho();
       config = withEcho(config, echo);
     }
-    service = await startService({ config, rootKey: openRootKey(config), role, log, clock: Date.now });
+    const { readHttp } = options;
+    service = await startService({
+      ...{ config, rootKey: openRootKey(config), role, log, clock: Date.now },
+      ...(readHttp === undefined ? {} : { readHttp }),
+    });
     trust = keepAuthorityFile(config, service, log);
     announce(config, service, echo, role);
     const load = (): Config => loadConfig(options.env, options.config);

@@ -7,6 +7,7 @@ import { createAuthority } from '../certs/authority.ts';
 import { AddressSet } from '../core/address.ts';
 import { type Config, hideSecrets, type ListenAddress } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
+import type { ReadHttp } from '../proxy/client-message.ts';
 import type { RunningProxy } from '../proxy/main.ts';
 import type { Resolver } from '../proxy/resolve.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -41,6 +42,8 @@ export interface ServiceOptions {
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly resolver?: Resolver;
+  /** Of the data plane of this process: our own, unless given. For comparisons. */
+  readonly readHttp?: ReadHttp;
 }
 
 export interface Service {
@@ -168,6 +171,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
               clock,
               ownListeners: () => listeners,
               ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+              ...(options.readHttp === undefined ? {} : { readHttp: options.readHttp }),
             });
       proxy = await orSayWhichListener('ALTER_PROXY_LISTEN', config.proxyListen, starting);
       if (proxy instanceof Workers) workers = proxy;

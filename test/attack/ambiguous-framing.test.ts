@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { readHttp } from '../../proxy/client-connection.ts';
+import { readHttpWithNode } from '../../proxy/client-message-node.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
 import { mustOpen } from '../support/tunnel-client.ts';
 
@@ -6,13 +8,16 @@ import { mustOpen } from '../support/tunnel-client.ts';
  * Request smuggling: a message that two readers frame differently, with a second request hidden in what one of them takes
  * for the body. What is ambiguous must not reach the upstream at all, and the hidden request never.
  */
-describe('a request that is framed ambiguously', () => {
+describe.each([
+  ['our reader', readHttp],
+  ['the one of Node', readHttpWithNode],
+])('a request that is framed ambiguously, read by %s', (_, reader) => {
   let rig: Rig;
   let secret: StoredSecret;
   let key: string;
 
   beforeAll(async () => {
-    rig = await Rig.open();
+    rig = await Rig.open({ readHttp: reader });
     secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
     key = (await rig.mintKey()).key;
   });
@@ -33,7 +38,7 @@ describe('a request that is framed ambiguously', () => {
     for (let i = 0; i < 3; i++) {
       const answer = await Promise.race([
         tunnel.reader.next(),
-        new Promise<null>((resolve) => setTimeout(() => resolve(null), 250)),
+        new Promise<null>((resolve) => setTimeout(() => resolve(null), 1_000)),
       ]);
       if (answer === null || answer.status === 0) break;
       statuses.push(answer.status);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { parseConfig } from '../../core/config.ts';
+import type { ReadHttp } from '../../proxy/client-message.ts';
 import type { Resolver } from '../../proxy/resolve.ts';
 import { type Role, type Service, startService } from '../../serve/service.ts';
 import { createLog } from '../../telemetry/log.ts';
@@ -19,6 +20,7 @@ export interface RigOptions {
   /** More settings by their variable names. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly resolver?: Resolver;
+  readonly readHttp?: ReadHttp;
   /** Names of recording upstreams to start; each gets a port of its own. */
   readonly sinks?: readonly string[];
   /** Ports on loopback that may be dialled although nothing of the rig listens there. */
@@ -112,6 +114,7 @@ export class Rig {
         log: createLog({ level: config.logLevel, stream }),
         clock: options.clock ?? Date.now,
         ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+        ...(options.readHttp === undefined ? {} : { readHttp: options.readHttp }),
       });
     };
     const service = await start();
