@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Trim } from '../vault/audit-checkpoints.ts';
+import type { Ledger, Trim } from '../vault/audit-checkpoints.ts';
 import type { Retention, RetentionLimits } from '../vault/audit-retention.ts';
 import type { Versioned } from '../vault/record.ts';
 import { formatTime } from './representation.ts';
@@ -62,7 +62,7 @@ export const auditRetentionRoutes: readonly Route[] = [
     status: 200,
     response,
     async answer({ app, auditRetention }) {
-      return represent(await app.auditRetention.find(), auditRetention, await app.audit.findTrim());
+      return represent(await app.auditRetention.find(), auditRetention, await app.audit.findLedger());
     },
   }),
   appRoute({
@@ -93,7 +93,7 @@ export const auditRetentionRoutes: readonly Route[] = [
       const changed = await changes.before({ event: 'audit.retention_updated', app_id: app.appId, reason }, () =>
         app.auditRetention.change((before) => ({ ...before, limits }), expectedRevision),
       );
-      return represent(changed, auditRetention, await app.audit.findTrim());
+      return represent(changed, auditRetention, await app.audit.findLedger());
     },
   }),
   appRoute({
@@ -111,17 +111,16 @@ export const auditRetentionRoutes: readonly Route[] = [
     async answer({ app, auditRetention, changes, readBody, now }) {
       const { cursor } = readBody();
       const reason = `up to ${cursor}`;
-      const changed = await changes.before({ event: 'audit.exported', app_id: app.appId, reason }, () =>
-        app.auditRetention.change((before) => ({ ...before, exported: { cursor, acknowledgedAt: now } })),
+      await changes.before({ event: 'audit.exported', app_id: app.appId, reason }, () =>
+        app.audit.acknowledge(cursor, now),
       );
-      return represent(changed, auditRetention, await app.audit.findTrim());
+      return represent(await app.auditRetention.find(), auditRetention, await app.audit.findLedger());
     },
   }),
 ];
 
-function represent({ value, revision }: Versioned<Retention>, inherited: RetentionLimits, trim: Trim | null) {
+function represent({ value, revision }: Versioned<Retention>, inherited: RetentionLimits, { trim, exported }: Ledger) {
   const limits = value.limits ?? inherited;
-  const { exported } = value;
   return {
     body: {
       max_age_seconds: limits.maxAgeSeconds,

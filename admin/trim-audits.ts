@@ -2,7 +2,8 @@ import { AlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AuditLog } from '../vault/audit-log.ts';
-import { keepAll, type Retention, type RetentionLimits } from '../vault/audit-retention.ts';
+import type { AuditReader } from '../vault/audit-reader.ts';
+import { keepAll, type RetentionLimits } from '../vault/audit-retention.ts';
 import { systemSpace } from '../vault/keyring.ts';
 import { trimAudit } from '../vault/trim-audit.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -52,7 +53,7 @@ export function startAuditTrimming(of: AuditTrimming): { close(): Promise<void> 
 /** Once for every app. Rejects never: what fails is logged, and the others are done. */
 export async function trimAudits(of: AuditTrimming, isClosed: () => boolean = () => false): Promise<void> {
   const { vault } = of;
-  await logFailure(of, null, () => trimSpace(of, systemSpace, { limits: null, exported: null }));
+  await logFailure(of, null, () => trimSpace(of, systemSpace, null, vault.audit));
   for (let offset = 0; ; offset += appsPerPage) {
     const apps = await vault.apps.list({ limit: appsPerPage, offset }).catch((error: unknown) => {
       of.log.warn('The retention of the audit could not be applied.', { error });
@@ -63,17 +64,21 @@ export async function trimAudits(of: AuditTrimming, isClosed: () => boolean = ()
       if (isClosed()) return;
       await logFailure(of, value.id, async () => {
         const app = await vault.app(value.id);
-        await trimSpace(of, value.id, (await app.auditRetention.find()).value);
+        await trimSpace(of, value.id, (await app.auditRetention.find()).value.limits, app.audit);
       });
     }
     if (apps.items.length < appsPerPage) return;
   }
 }
 
-async function trimSpace(of: AuditTrimming, space: string, retention: Retention): Promise<void> {
+async function trimSpace(
+  of: AuditTrimming,
+  space: string,
+  own: RetentionLimits | null,
+  reader: AuditReader,
+): Promise<void> {
   const { vault, audit, clock, log } = of;
-  const { exported } = retention;
-  const limits = retention.limits ?? of.limits;
+  const limits = own ?? of.limits;
   if (limits.maxAgeSeconds === keepAll.maxAgeSeconds && limits.maxEvents === keepAll.maxEvents) return;
   const now = clock();
   const removed = await trimAudit({
@@ -83,7 +88,7 @@ async function trimSpace(of: AuditTrimming, space: string, retention: Retention)
     limits: {
       before: limits.maxAgeSeconds === null ? null : now - limits.maxAgeSeconds * 1000,
       maxEvents: limits.maxEvents,
-      exported: limits.requireExport ? (exported?.cursor ?? null) : undefined,
+      exported: limits.requireExport ? ((await reader.findLedger()).exported?.cursor ?? null) : undefined,
     },
     announce: async (why) => {
       await audit.record({

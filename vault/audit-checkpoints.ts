@@ -40,10 +40,18 @@ export interface Trim {
   readonly isDone: boolean;
 }
 
+/** How far the log was taken out of the service, by the last who said so. */
+export interface ExportMark {
+  /** Of the last event. */
+  readonly cursor: string;
+  readonly acknowledgedAt: number;
+}
+
 /** Says which checkpoints there are: since none can be forged, their number is enough to miss one. */
 export interface Ledger {
   readonly checkpoints: number;
   readonly trim: Trim | null;
+  readonly exported: ExportMark | null;
 }
 
 const ledgerId = 'audit';
@@ -67,12 +75,13 @@ export const ledgerKind: RecordKind<Ledger> = {
   type: 'audit-ledger',
   shape: {
     checkpoints: whole,
+    exported: orNull(objectOf<ExportMark>({ cursor: text(64), acknowledgedAt: whole })),
     trim: orNull(objectOf<Trim>({ upTo: text(64), events: whole, newestAt: whole, trimmedAt: whole, isDone: truth })),
   },
   idOf: () => ledgerId,
 };
 
-const noLedger: Versioned<Ledger> = { value: { checkpoints: 0, trim: null }, revision: 0 };
+const noLedger: Versioned<Ledger> = { value: { checkpoints: 0, trim: null, exported: null }, revision: 0 };
 const perPage = 500;
 /** Every proxy of an app that starts at one time wants to be next. */
 const maxAttempts = 40;
@@ -102,11 +111,22 @@ export class AuditCheckpoints {
     const hash = hexOf(startChain({ space: this.#keys.space, writer }).hash);
     const cut = { cutSequence: 0, cutHash: hash, cutEvents: 0 };
     const first: Checkpoint = { writer, sequence: 0, hash, events: 0, ...cut, isClosed: false };
+    await this.#changeLedger(
+      (ledger) => ({ ...ledger, checkpoints: ledger.checkpoints + 1 }),
+      [sealRecord(checkpointKind, this.#keys, first, 0)],
+    );
+  }
+
+  /** What retention may wait for. */
+  async acknowledge(exported: ExportMark): Promise<void> {
+    await this.#changeLedger((ledger) => ({ ...ledger, exported }), []);
+  }
+
+  async #changeLedger(change: (ledger: Ledger) => Ledger, alongside: readonly Change[]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const ledger = await this.findLedger();
-      const next = { ...ledger.value, checkpoints: ledger.value.checkpoints + 1 };
       try {
-        await this.commit([sealRecord(checkpointKind, this.#keys, first, 0), this.#sealLedger(next, ledger.revision)]);
+        await this.commit([...alongside, this.#sealLedger(change(ledger.value), ledger.revision)]);
         return;
       } catch (error) {
         if (!(error instanceof RevisionConflict) || attempt === maxAttempts) throw fromStoreFailure(error);
@@ -173,7 +193,7 @@ export class AuditCheckpoints {
       changes.push({ kind: 'delete', type: checkpointKind.type, id: writer, expectedRevision });
     }
     const { value, revision } = state.ledger;
-    const ledger = { checkpoints: value.checkpoints - ended.length, trim };
+    const ledger = { ...value, checkpoints: value.checkpoints - ended.length, trim };
     await this.commit([...changes, this.#sealLedger(ledger, revision)]);
   }
 

@@ -31,9 +31,9 @@ const retryMs = 250;
 /** An append is worth its cost with this many requests in it; one with fewer waits this long for more, while more come. */
 const company = 32;
 const gatherMs = 2;
-/** After this many entries, or this long after the first one that has none, a checkpoint is written. */
-const entriesPerMark = 1_000;
-const markEveryMs = 60_000;
+/** After this many entries, or this long after the first one that has none, a checkpoint is written: each moves the epoch of the space on. */
+const entriesPerMark = 50_000;
+const markEveryMs = 5 * 60_000;
 const maxUnmarked = 20;
 const longestSilenceMs = 24 * 3_600_000;
 const noVerdicts: readonly RateVerdict[] = [];

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
-import { AuditCheckpoints, type Trim } from './audit-checkpoints.ts';
+import { AuditCheckpoints, type Ledger } from './audit-checkpoints.ts';
 import { openEntry } from './audit-entry.ts';
 import type { SpaceKeys } from './keyring.ts';
 import type { Store, StoredAuditEntry } from './store.ts';
@@ -60,9 +60,14 @@ export class AuditReader {
     return { events, next: found.length > limit ? (events.at(-1)?.cursor ?? null) : null };
   }
 
-  /** What retention removed; null: nothing. */
-  async findTrim(): Promise<Trim | null> {
-    return (await new AuditCheckpoints({ store: this.#store, keys: this.#keys }).findLedger()).value.trim;
+  /** What retention removed, and how far it was exported. */
+  async findLedger(): Promise<Ledger> {
+    return (await new AuditCheckpoints({ store: this.#store, keys: this.#keys }).findLedger()).value;
+  }
+
+  /** Everything up to `cursor` is safe somewhere else. */
+  async acknowledge(cursor: string, now: number): Promise<void> {
+    await new AuditCheckpoints({ store: this.#store, keys: this.#keys }).acknowledge({ cursor, acknowledgedAt: now });
   }
 
   verify(known: readonly KnownLink[]): Promise<AuditVerdict> {

@@ -1,6 +1,6 @@
 import type { SpaceKeys } from './keyring.ts';
 import type { Versioned } from './record.ts';
-import { objectOf, orNull, text, truth, whole } from './record-shape.ts';
+import { objectOf, orNull, truth, whole } from './record-shape.ts';
 import { type RecordKind, SealedRecords } from './sealed-records.ts';
 import type { Store } from './store.ts';
 
@@ -12,17 +12,9 @@ export interface RetentionLimits {
   readonly requireExport: boolean;
 }
 
-/** How far the audit was taken out of the service, by the last who said so. */
-export interface ExportMark {
-  /** Of the last event. */
-  readonly cursor: string;
-  readonly acknowledgedAt: number;
-}
-
 export interface Retention {
   /** Null: what the service is configured with. */
   readonly limits: RetentionLimits | null;
-  readonly exported: ExportMark | null;
 }
 
 export const keepAll: RetentionLimits = { maxAgeSeconds: null, maxEvents: null, requireExport: false };
@@ -35,12 +27,11 @@ export const retentionKind: RecordKind<Retention> = {
     limits: orNull(
       objectOf<RetentionLimits>({ maxAgeSeconds: orNull(whole), maxEvents: orNull(whole), requireExport: truth }),
     ),
-    exported: orNull(objectOf<ExportMark>({ cursor: text(64), acknowledgedAt: whole })),
   },
   idOf: () => retentionId,
 };
 
-const nothingSaid: Retention = { limits: null, exported: null };
+const nothingSaid: Retention = { limits: null };
 
 /** What an app says about the retention of its audit. */
 export class AuditRetention {

@@ -48,5 +48,10 @@ export function isTransient({ type }: { readonly type: string }): boolean {
   return transientTypes.includes(type);
 }
 
+/** About the log of the audit, which no backup holds: beside another log they would call it broken. */
+export function isAboutAudit({ type }: { readonly type: string }): boolean {
+  return type === ledgerKind.type || type === checkpointKind.type;
+}
+
 /** With the wrapped key of a space, which is sealed by the Kms and so has no kind of its own. */
 export const recordTypes: readonly string[] = [appKeyType, ...recordKinds.map(({ type }) => type)];

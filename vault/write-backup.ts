@@ -1,7 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import { BackupSeal } from './backup-lines.ts';
 import { appKeyType, systemSpace, wrappingContext } from './keyring.ts';
-import { findRecordKind, isTransient, recordTypes } from './record-kinds.ts';
+import { findRecordKind, isAboutAudit, isTransient, recordTypes } from './record-kinds.ts';
 import { openRecord } from './sealed-records.ts';
 import type { StoredRecord } from './store.ts';
 import { fromStoreFailure } from './store-failure.ts';
@@ -83,7 +83,7 @@ export class BackupWriter {
     let line: StoredRecord[] = [];
     let bytes = 0;
     for (const type of recordTypes) {
-      if (isTransient({ type })) continue;
+      if (isTransient({ type }) || isAboutAudit({ type })) continue;
       let after: string | undefined;
       for (;;) {
         const query = { space, type, limit: pageSize };

@@ -62,6 +62,9 @@ describe.each([
       const restored = await run(second, 'backup', 'restore', file, '--confirm', id);
       expect([restored.code, restored.stderr]).toEqual([0, '']);
       expect(JSON.parse(restored.stdout)).toMatchObject({ skipped: 0, kept: 0 });
+      // A backup has no audit, and so nothing that would call the new one broken.
+      const audit = await run(second, 'audit', 'verify', '--app', first.appId);
+      expect([audit.code, JSON.parse(audit.stdout).intact]).toEqual([0, true]);
       if (to === 'sqlite') expect((await run(second, 'backup', 'restore', file, '--confirm', id)).code).toBe(5); // in use now
 
       await second.restart();
