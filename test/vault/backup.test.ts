@@ -81,7 +81,7 @@ describe('a backup', () => {
     expect((await app.grants.get(grantIds[1]!)).value.revokedAt).toBe(startOfTime);
     expect((await app.keys.get(keyId)).value.appId).toBe(appId);
     expect((await vault.apps.get('shop')).value.id).toBe(appId);
-    expect(await vault.authority.find()).toEqual({ certificatePem: 'certificate', privateKeyPem: 'private key' });
+    expect(await vault.authority.find()).toMatchObject({ certificatePem: 'certificate', privateKeyPem: 'private key' });
     await app.grants.revoke(grantIds[0]!);
     expect(await write(vault)).toHaveLength(lines.length);
     await vault.store.close();
