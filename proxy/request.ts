@@ -218,7 +218,7 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
         else if (name.startsWith('proxy-')) continue;
         else if (name.includes('_') && isTwin(name)) {
           throw new AlterError('request_malformed', {
-            detail: `The header ${name} is a second spelling of one of the proxy's own.`,
+            detail: `The header ${name} is a second spelling of one that the proxy reads itself.`,
           });
         } else kept.push(rawHeaders[i]!, value);
     }
@@ -237,10 +237,21 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
   };
 }
 
-/** `X_Alter_Grant` and the like: CGI-style servers read `_` and `-` as one character, so such a twin is a smuggled tag. */
+/** What is read and written by the hop itself, and has a dash in its name. */
+const dashedOfHop: ReadonlySet<string> = new Set([
+  'content-length',
+  'transfer-encoding',
+  'keep-alive',
+  'http2-settings',
+]);
+
+/**
+ * `X_Alter_Grant`, `Content_Length` and the like: CGI-style servers read `_` and `-` as one character, so such a twin is a
+ * smuggled tag, or a framing beside the real one.
+ */
 function isTwin(name: string): boolean {
   const dashed = name.replaceAll('_', '-');
-  return dashed.startsWith('x-alter-') || dashed.startsWith('proxy-');
+  return dashed.startsWith('x-alter-') || dashed.startsWith('proxy-') || dashedOfHop.has(dashed);
 }
 
 /** RFC 9110 section 7.6.1: what Connection names is for this hop only. */

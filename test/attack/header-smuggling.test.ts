@@ -160,6 +160,30 @@ describe('header and query hygiene', () => {
     expect(rig.sink().accepts).toBe(0);
   });
 
+  it.each([
+    'Content_Length: 44',
+    'content_length: 0',
+    'Transfer_Encoding: chunked',
+    'TRANSFER_ENCODING: chunked',
+    'Keep_Alive: timeout=5',
+    'HTTP2_Settings: AAMAAABk',
+    'Proxy_Authorization: Basic eDp5',
+    'Proxy_Connection: close',
+    'Proxy_Anything: 1',
+    'X_Alter_Reason: because',
+    'X-Alter_User_Token: x.y.z',
+  ])('refuses an underscored twin of what the proxy reads itself: %s', async (line) => {
+    const answer = await ask(bearer, [line]);
+    expect([answer.status, answer.headers['x-alter-error']]).toEqual([400, 'request_malformed']);
+    expect(rig.sink().accepts).toBe(0);
+  });
+
+  it('passes on other names with an underscore', async () => {
+    expect((await ask(bearer, ['X_Request_Id: 1', 'Content_Lengths: 2', 'sec_fetch_mode: cors'])).status).toBe(200);
+    expect(seen().all('x_request_id')).toEqual(['1']);
+    expect(seen().all('content_lengths')).toEqual(['2']);
+  });
+
   it('refuses a list of grants in one header', async () => {
     const tunnel = await mustOpen({
       proxyPort: rig.proxyPort,
