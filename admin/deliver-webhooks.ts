@@ -120,7 +120,12 @@ export class WebhookDelivery {
   async #deliverPage(app: AppVault, webhook: Webhook, { events }: AuditPage): Promise<boolean> {
     const { clock, postHttps } = this.#of;
     const cursor = events.at(-1)!.cursor;
-    const wanted = events.filter((event) => isWanted(webhook, event)).map(({ cursor: _, ...event }) => event);
+    const wanted = events
+      .filter((event) => isWanted(webhook, event))
+      .map((event) => {
+        const { cursor: _, ...told } = event;
+        return told;
+      });
     if (wanted.length === 0) {
       await app.webhooks.advance(webhook.id, (progress) => ({ ...progress, cursor }));
       return true;

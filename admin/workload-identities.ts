@@ -43,7 +43,7 @@ export const workloadIdentityRoutes: readonly Route[] = [
     response: principalResponses.workloadIdentity,
     async answer({ app, changes, fetchHttps, now, readBody }) {
       const body = readBody((valid) => checkNewKey({ cidr: valid.cidr ?? [] }, now));
-      const agent = body.agent_id == null ? null : (await app.agents.get(body.agent_id)).value;
+      const agent = typeof body.agent_id === 'string' ? (await app.agents.get(body.agent_id)).value : null;
       if (agent !== null) requireActive(agent);
       const { issuer, namespace, service_account: serviceAccount } = body;
       const jwksUrl = body.jwks_url ?? (await discover(issuer, fetchHttps));

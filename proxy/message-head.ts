@@ -28,7 +28,7 @@ const requestLine = /^([A-Z-]+) ([^ ]+) HTTP\/(1\.[01])$/;
 const statusLine = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
 /** A control character but tab, or a CR or LF that is not part of a line end. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const unreadable = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/;
+const unreadable = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/; // oxlint-disable-line no-control-regex
 /** RFC 9110 section 5.6.2, by character code. */
 const isTokenCode = new Uint8Array(256);
 for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")

@@ -37,7 +37,7 @@ export class UseMemory {
     this.#clock = of.clock;
     this.#onFailure = of.onFailure;
     this.#timer = setInterval(() => {
-      if (!this.#isWriting) this.#write(false); // a store that hangs is not asked again meanwhile
+      if (!this.#isWriting) void this.#write(false); // a store that hangs is not asked again meanwhile
     }, of.tickMs ?? tickMs);
     this.#timer.unref();
   }

@@ -41,4 +41,50 @@ describe('the documentation', () => {
     for (const [, path = ''] of text.matchAll(/`(test\/[\w./-]+)`/g))
       expect([path, existsSync(new URL(`../${path}`, import.meta.url))]).toEqual([path, true]);
   });
+
+  it('links in no page to a file or a heading that is not there', () => {
+    const root = new URL('../', import.meta.url);
+    const pages = ['.', 'docs', 'docs/decisions', 'helm', 'examples', 'bench', 'test/attack'].flatMap((folder) =>
+      readdirSync(new URL(`${folder}/`, root)).flatMap((name) => (name.endsWith('.md') ? [`${folder}/${name}`] : [])),
+    );
+    expect(pages.length).toBeGreaterThan(30);
+    const dead: string[] = [];
+    let links = 0;
+    for (const page of pages)
+      for (const [, target = ''] of prose(readFileSync(new URL(page, root), 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        links += 1;
+        const { pathname, hash } = new URL(target, new URL(page, root));
+        const isThere =
+          existsSync(pathname) && (hash === '' || anchors(readFileSync(pathname, 'utf8')).has(hash.slice(1)));
+        if (!isThere) dead.push(`${page}: ${target}`);
+      }
+    expect(links).toBeGreaterThan(50);
+    expect(dead).toEqual([]);
+  });
+
+  it('gives every decision a number of its own', () => {
+    const names = readdirSync(new URL('../docs/decisions/', import.meta.url)).toSorted();
+    expect(names.map((name) => Number(name.slice(0, 4)))).toEqual(names.map((_, index) => index + 1));
+    for (const name of names)
+      expect(read(`decisions/${name}`)).toMatch(new RegExp(`^# ${Number(name.slice(0, 4))}\\. `));
+  });
 });
+
+/** A page without what stands in it as code. */
+function prose(page: string): string {
+  return page.replace(/^```[\s\S]*?^```/gm, '').replace(/`[^`\n]*`/g, '');
+}
+
+/** What the headings of a page are linked by. */
+function anchors(page: string): ReadonlySet<string> {
+  const headings = page.replace(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.+)$/gm);
+  return new Set(
+    [...headings].map(([, text = '']) =>
+      text
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}

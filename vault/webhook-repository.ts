@@ -166,8 +166,8 @@ export class WebhookRepository {
 
   /** Removes the owner of a webhook that is gone, or that was never made. */
   async forgetOwner(id: string): Promise<void> {
-    if ((await asked(this.#store.get(this.#keys.space, [{ type: webhookKind.type, id }])))[0] == null)
-      await forget(this.#owners, id);
+    const [webhook = null] = await asked(this.#store.get(this.#keys.space, [{ type: webhookKind.type, id }]));
+    if (webhook === null) await forget(this.#owners, id);
   }
 }
 

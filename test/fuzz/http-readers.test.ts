@@ -144,14 +144,17 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
         resolve(end === -1 ? story : story.slice(0, end));
       });
       let localPort = 0;
-      socket.once('connect', async () => {
-        localPort = socket.localPort!;
-        stories.set(localPort, story);
+      const write = async (): Promise<void> => {
         for (const piece of pieces) {
           socket.write(piece);
           await new Promise((next) => setImmediate(next));
         }
         quiet();
+      };
+      socket.once('connect', () => {
+        localPort = socket.localPort!;
+        stories.set(localPort, story);
+        void write();
       });
     });
 

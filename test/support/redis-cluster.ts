@@ -20,7 +20,7 @@ export interface RedisCluster {
   ownerOf(key: string): Promise<Redis>;
   /** Gives the slot of this key, with all that is in it, to another node. `onHalf` runs while the keys are on their way. */
   move(key: string, to: Redis, onHalf?: () => Promise<void>): Promise<void>;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** A Redis Cluster on the loopback whose slots are spread evenly. */

@@ -21,7 +21,7 @@ export interface RedisWithSentinels {
   primary(): Promise<Redis>;
   /** The Sentinels make the replica the primary, and everybody has heard of it. */
   failOver(): Promise<void>;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** A primary with a replica, and Sentinels that watch them under the name `store`. */

@@ -122,7 +122,7 @@ async function openRedisBench(): Promise<Bench> {
   const place = (space: string, type: string, id: string) => `${base(space)}record:${type}:${id}`;
   const find = async (space: string, type: string, id: string): Promise<Kept | null> => {
     const [revision, body] = await client.hmgetBuffer(place(space, type, id), 'r', 'b');
-    return revision == null || body == null ? null : { id, body, revision: Number(revision) };
+    return revision && body ? { id, body, revision: Number(revision) } : null;
   };
   return {
     rounds: mutations,

@@ -54,7 +54,7 @@ describe('a Redis store that waits for a replica', () => {
     const begunAt = performance.now();
     return openRedisStore({ url }).then(
       () => 'it was opened',
-      (error: unknown) => `${performance.now() - begunAt < 8_000 ? '' : 'late: '}${error}`,
+      (error: unknown) => `${performance.now() - begunAt < 8_000 ? '' : 'late: '}${String(error)}`,
     );
   };
   beforeAll(async () => {
