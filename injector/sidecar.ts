@@ -23,6 +23,7 @@ export const volumeNames = {
 export const ports = { proxy: 3128, ops: 19_464 } as const;
 export const trustDirectory = '/alter-egress/trust';
 export const bundlePath = `${trustDirectory}/bundle.crt`;
+const stateDirectory = '/var/lib/alter';
 const secretDirectory = '/run/secrets/alter-egress';
 const identityDirectory = '/run/secrets/alter-egress-identity';
 const caDirectory = '/etc/alter-egress';
@@ -43,6 +44,7 @@ export function sidecarContainer(order: Order, settings: InjectorSettings): Cont
     ALTER_PROXY_LISTEN: `127.0.0.1:${ports.proxy}`,
     ALTER_OPS_LISTEN: `${anywhere}:${ports.ops}`,
     ALTER_TRUST_BUNDLE_FILE: bundlePath,
+    ALTER_STATE_MARKS_FILE: `${stateDirectory}/state-marks.json`,
     ...(order.identity === null ? {} : { ALTER_WORKLOAD_TOKEN_FILE: `${identityDirectory}/token` }),
   };
   // When the sidecar is told to stop, the workload is gone, and with it its requests.
@@ -61,7 +63,7 @@ export function sidecarContainer(order: Order, settings: InjectorSettings): Cont
     resources: settings.resources,
     securityContext: confined(settings.uid),
     volumeMounts: [
-      { name: volumeNames.state, mountPath: '/var/lib/alter' },
+      { name: volumeNames.state, mountPath: stateDirectory },
       { name: volumeNames.trust, mountPath: trustDirectory },
       { name: volumeNames.secret, mountPath: secretDirectory, readOnly: true },
       ...(order.identity === null

@@ -17,6 +17,7 @@ const setByChart: readonly string[] = [
   'ALTER_PROXY_TLS_CLIENT_CA',
   'ALTER_ADMIN_TLS_CERT',
   'ALTER_DRAIN_TIMEOUT',
+  'ALTER_STATE_MARKS_FILE',
   ...settingNames.filter((name) => name.startsWith('ALTER_INJECTOR_')),
 ];
 

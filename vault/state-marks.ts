@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { AlterError } from '../core/errors.ts';
 import { isNewer, type Mark } from './epoch.ts';
 import type { SpaceKeys } from './keyring.ts';
@@ -78,7 +79,8 @@ export class StateMarks {
     for (const [space, mark] of this.#toSave) if (isNewer(mark, marks.get(space) ?? null)) marks.set(space, mark);
     this.#toSave.clear();
     // Whole or not at all: half a file after a crash would keep the service from starting.
-    const temporary = `${path}.${process.pid}`;
+    // In containers that share a volume every process has the same id.
+    const temporary = `${path}.${hostname()}.${process.pid}`;
     const file = await open(temporary, 'w', 0o600);
     try {
       await file.writeFile(`${JSON.stringify({ format: 1, marks: Object.fromEntries(marks) }, null, 1)}\n`);

@@ -94,6 +94,8 @@ containers:
       {{- if not $isTrial }}
       - name: ALTER_ROOT_KEY_FILE
         value: /run/secrets/alter/root-key/root-key
+      - name: ALTER_STATE_MARKS_FILE
+        value: /var/lib/alter-marks/{{ .component }}.json
       {{- end }}
       {{- if $root.Values.ca.existingSecret }}
       - name: ALTER_CA_CERT_FILE
@@ -167,6 +169,8 @@ containers:
       - name: data
         mountPath: /var/lib/alter
       {{- if not $isTrial }}
+      - name: marks
+        mountPath: /var/lib/alter-marks
       - name: store
         mountPath: /run/secrets/alter/store
         readOnly: true
@@ -201,6 +205,15 @@ volumes:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if not $isTrial }}
+  - name: marks
+    {{- with $values.stateMarks.existingClaim }}
+    persistentVolumeClaim:
+      claimName: {{ . }}
+    {{- else }}
+    # On disk: it holds no secret, and outlives a restart of the node as well.
+    emptyDir:
+      sizeLimit: 64Mi
+    {{- end }}
   - name: store
     secret:
       secretName: {{ $root.Values.store.existingSecret }}

@@ -319,6 +319,7 @@ describeWithHelm('the values that can not be right', () => {
     ],
     ['a secret among the settings', 'settings={"ALTER_ROOT_KEY":"AAAA"}', 'settings'],
     ['a setting that the chart gives', 'settings={"ALTER_PROXY_LISTEN":"0.0.0.0:1"}', 'settings'],
+    ['a file of marks elsewhere', 'settings={"ALTER_STATE_MARKS_FILE":"/tmp/marks"}', 'settings'],
     ['a setting that there is not', 'settings={"ALTER_EGRES_MODE":"deny"}', 'settings'],
     ['a secret in the environment', 'proxy.extraEnv=[{"name":"ALTER_CA_KEY","value":"x"}]', 'extraEnv'],
     ['the file of a secret twice', 'proxy.extraEnv=[{"name":"ALTER_ROOT_KEY_FILE","value":"x"}]', 'extraEnv'],
@@ -356,6 +357,11 @@ describeWithHelm('the values that can not be right', () => {
   it.each([
     ['one user for two components', ['--set', 'admin.uid=10128'], 'must differ'],
     [
+      'one claim for the marks of two users',
+      ['--set', 'proxy.stateMarks.existingClaim=x,admin.stateMarks.existingClaim=x'],
+      'must differ',
+    ],
+    [
       'two makers of one certificate',
       [...ci('own-webhook-certificate-values.yaml'), '--set', 'injector.tls.certManager.enabled=true'],
       'not both',
@@ -384,6 +390,20 @@ describeWithHelm('the gateway', () => {
       'kubernetes.io/hostname',
     ]);
     expect(containers[0].lifecycle).toEqual({ preStop: { sleep: { seconds: 5 } } });
+  });
+
+  it.each([
+    ['as long as the pod', [], () => ({ emptyDir: { sizeLimit: '64Mi' } })],
+    ['beyond it', full, (component: string) => ({ persistentVolumeClaim: { claimName: `${component}-marks` } })],
+  ] as const)('keeps which state it has seen %s, where only its own container writes', (_how, words, volume) => {
+    const pods = podsOf(render(words)).filter(({ component }) => ['proxy', 'admin'].includes(component));
+    expect(pods).toHaveLength(2);
+    for (const { component, spec } of pods) {
+      const [container] = spec.containers;
+      const directory = dirname(variable(container, 'ALTER_STATE_MARKS_FILE'));
+      expect(container.volumeMounts).toContainEqual({ name: 'marks', mountPath: directory });
+      expect(spec.volumes.find(({ name }) => name === 'marks')).toEqual({ name: 'marks', ...volume(component) });
+    }
   });
 
   it('reaches no private address, and its admin service no port but 443', () => {

@@ -216,6 +216,8 @@ describe('a pod that asks for a sidecar', () => {
         9_000,
         '/alter-egress/trust/bundle.crt',
       ]);
+      const { mountPath } = sidecar!.volumeMounts!.find(({ name }) => name === 'alter-egress-state')!;
+      expect(config.stateMarksFile).toBe(join(mountPath, 'state-marks.json'));
     } finally {
       rmSync(directory, { recursive: true });
     }
