@@ -130,7 +130,7 @@ describe('requests that name several hosts', () => {
     });
     expect(wrong).toEqual([]);
     expectOnlyA(all.filter(isHonest).length);
-  }, 60_000);
+  });
 
   it('are refused as the second request of a tunnel whose first one was honest', async () => {
     const all: Combination[] = [];
@@ -152,7 +152,7 @@ describe('requests that name several hosts', () => {
     });
     expect(wrong).toEqual([]);
     expectOnlyA(all.length + all.filter(isHonest).length);
-  }, 60_000);
+  });
 
   it('are refused in absolute form on the proxy port, where Host names another host than the URL', async () => {
     const { basic, exchangeRaw } = await import('../support/tunnel-client.ts');

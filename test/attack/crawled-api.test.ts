@@ -179,7 +179,7 @@ beforeAll(async () => {
   ];
   for (const scope of dashboardScopes)
     roles.push({ name: scope, kind: 'token', token: (await rig.issuePat([scope])).plaintext, scopes: [scope] });
-}, 30_000);
+});
 afterAll(async () => {
   agent.destroy();
   await rig.close();
@@ -238,7 +238,7 @@ describe('a crawler of the admin API', () => {
       }
     });
     expect(await changes()).toBe(before);
-  }, 60_000);
+  });
 
   it('sees another app as if there were none, whatever its own token may', async () => {
     const neighbour = { token: (await rig.issuePat(dashboardScopes, { appId: rig.otherApp.id })).plaintext };
@@ -264,7 +264,7 @@ describe('a crawler of the admin API', () => {
     const { token: ownToken } = own;
     for (const path of [`/v1/tokens/${ownToken}`, `/v1/tokens/${'0'.repeat(16)}`])
       expect((await rig.send('GET', path, { token: neighbour.token })).status).toBe(404);
-  }, 30_000);
+  });
 
   it('gets for the id of another app, and for what is no id, the bytes that it gets for an id of nothing', async () => {
     const operator = { token: rig.operator.plaintext };
@@ -315,7 +315,7 @@ describe('a crawler of the admin API', () => {
         }
       }
     });
-  }, 60_000);
+  });
 
   it('brings nothing of another app into its own by naming it in a body', async () => {
     const base = `/v1/apps/${rig.app.id}`;

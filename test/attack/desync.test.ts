@@ -166,43 +166,39 @@ describe('what is framed for two readers', () => {
   describe.each(parserNames)('before %s', (parser) => {
     const test = hasParser(parser) ? it : it.skip;
 
-    test.each(forms)(
-      '%s: what is ambiguous sends no byte, and what is read is what was authorised',
-      async (form) => {
-        const sink = sinks.get(parser)!;
-        const prefix = `${parser}-${form.slice(3, 5).trim()}`;
-        const sent: Sent[] = [];
-        await inParallel([...desyncPayloads.entries()], 16, async ([index, payload]) => {
-          sent.push(await send({ payload, parser, form, id: `${prefix}-${index}x` }));
-        });
-        const read = async (): Promise<ReadRequest[]> =>
-          (await sink.requests()).filter(({ target }) => target.includes(prefix));
-        const expected = sent.filter(({ payload: { expect } }) => expect === 'two').length * 2;
-        await eventually(async () => (await read()).length >= expected).catch(() => {}); // told below
-        const seen = await sink.requests();
-        const { raw } = sink;
-        const wrong = sent
-          .map((one) => [one.payload.name, judge(one, parser, seen, raw)] as const)
-          .filter(([, problem]) => problem !== null);
-        expect(wrong).toEqual([]);
+    test.each(forms)('%s: what is ambiguous sends no byte, and what is read is what was authorised', async (form) => {
+      const sink = sinks.get(parser)!;
+      const prefix = `${parser}-${form.slice(3, 5).trim()}`;
+      const sent: Sent[] = [];
+      await inParallel([...desyncPayloads.entries()], 16, async ([index, payload]) => {
+        sent.push(await send({ payload, parser, form, id: `${prefix}-${index}x` }));
+      });
+      const read = async (): Promise<ReadRequest[]> =>
+        (await sink.requests()).filter(({ target }) => target.includes(prefix));
+      const expected = sent.filter(({ payload: { expect } }) => expect === 'two').length * 2;
+      await eventually(async () => (await read()).length >= expected).catch(() => {}); // told below
+      const seen = await sink.requests();
+      const { raw } = sink;
+      const wrong = sent
+        .map((one) => [one.payload.name, judge(one, parser, seen, raw)] as const)
+        .filter(([, problem]) => problem !== null);
+      expect(wrong).toEqual([]);
 
-        // Requests that the server read are those of the audit, each once: nothing was added on the way, by anybody. What
-        // was authorised and broke off in its body may be missing.
-        const whole = (await read()).filter(({ method }) => method !== 'bad');
-        const lines = whole.map(({ method, target }) => `${method} ${target}`).sort();
-        const broken = new Set(sent.filter(({ payload }) => payload.expect === 'cut').map(({ id }) => `/p-${id}`));
-        // Buffered records come a moment later.
-        await eventually(async () => {
-          const known = new Set(await allowed(prefix));
-          return lines.every((line) => known.has(line));
-        }).catch(() => {}); // told below
-        const authorised = (await allowed(prefix)).filter(
-          (line) => lines.includes(line) || !broken.has(line.slice(line.indexOf('/'))),
-        );
-        expect(lines).toEqual(authorised);
-      },
-      60_000,
-    );
+      // Requests that the server read are those of the audit, each once: nothing was added on the way, by anybody. What
+      // was authorised and broke off in its body may be missing.
+      const whole = (await read()).filter(({ method }) => method !== 'bad');
+      const lines = whole.map(({ method, target }) => `${method} ${target}`).sort();
+      const broken = new Set(sent.filter(({ payload }) => payload.expect === 'cut').map(({ id }) => `/p-${id}`));
+      // Buffered records come a moment later.
+      await eventually(async () => {
+        const known = new Set(await allowed(prefix));
+        return lines.every((line) => known.has(line));
+      }).catch(() => {}); // told below
+      const authorised = (await allowed(prefix)).filter(
+        (line) => lines.includes(line) || !broken.has(line.slice(line.indexOf('/'))),
+      );
+      expect(lines).toEqual(authorised);
+    });
   });
 });
 

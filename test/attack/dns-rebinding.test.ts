@@ -103,7 +103,7 @@ describeWhereRoot('a name server of the attacker', () => {
       tracer = spawn('strace', ['-f', '-e', 'trace=connect', '-o', trace, '-p', pid], { stdio: 'ignore' });
       await eventually(() => existsSync(trace));
     }
-  }, 60_000);
+  });
   beforeEach(() => {
     names.asked.length = 0;
     for (const sink of [inside, outside]) sink.forget();

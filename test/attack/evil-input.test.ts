@@ -116,7 +116,7 @@ describe('evil input', () => {
     });
     expect((await rig.events()).length).toBe(before);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-  }, 60_000);
+  });
 
   it('in any parameter of any query is refused by name or searched for as text, and breaks nothing', async () => {
     const values = [
@@ -144,7 +144,7 @@ describe('evil input', () => {
       if (reply.status === 422)
         expect(reply.json.problems.map(({ field }: { field: string }) => field)).toContain(name);
     });
-  }, 30_000);
+  });
 
   it('compressed, a million members wide or a hundred thousand deep is refused at once, within little memory', async () => {
     const route = routes.find(({ operationId }) => operationId === 'createManagedSecret')!;
@@ -165,7 +165,7 @@ describe('evil input', () => {
     expect((await send(route, '{"credentials":{"a":"1","a":"2"}}')).json.code).toBe('request_malformed');
     expect(performance.now() - started).toBeLessThan(10_000);
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
-  }, 30_000);
+  });
 
   it('that is a pattern takes no time, whatever it is matched against', async () => {
     const bases = [
@@ -246,7 +246,7 @@ describe('evil input', () => {
     const started = performance.now();
     expect((await rig.send('POST', `${base}/grants/${ids.grant}/explain`, { body: { url } })).status).toBe(200);
     expect(Math.max(slowest, performance.now() - started)).toBeLessThan(2_000); // one that backtracks takes minutes
-  }, 60_000);
+  });
 
   it('never kept the service busy for long', () => {
     expect(slowestMs).toBeGreaterThan(0);

@@ -56,7 +56,7 @@ describe('a process with the key of one app', () => {
     other = { appId, canary, key: theirs.key };
 
     sidecar = await Sidecar.start(rig, settings());
-  }, 60_000);
+  });
   afterAll(async () => {
     await sidecar?.stop();
     client?.disconnect();
@@ -109,7 +109,7 @@ describe('a process with the key of one app', () => {
         ),
       15_000,
     );
-  }, 20_000);
+  });
 
   it('knows no key of another app', async () => {
     expect(await ask(other.key, {})).toContain('407');
@@ -222,7 +222,7 @@ describe('a process with the key of one app', () => {
     for (const answer of answers) expect(answer).toContain('HTTP/1.1 200');
     await workers.stop();
     expect(await client.call('ACL', 'LOG')).toEqual([]);
-  }, 30_000);
+  });
 
   it('does not start with the key of an app that the store does not hold, or whose records it does not open', async () => {
     const wrong = formatAppKey({ appId: rig.appId, key: randomBytes(32) });
@@ -234,7 +234,7 @@ describe('a process with the key of one app', () => {
     expect([await unknown.exit, unknown.stderr]).toEqual([2, expect.stringContaining('this store does not hold')]);
     expect(unknown.stderr).not.toContain(own.appKey.toString('base64url'));
     await unknown.stop();
-  }, 30_000);
+  });
 });
 
 async function succeeds(open: () => unknown): Promise<boolean> {

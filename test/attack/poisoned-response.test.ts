@@ -30,7 +30,7 @@ describe('an upstream that answers', () => {
     otherKey = (await rig.mintKey()).key;
     upstream.behave = async (connection) => {
       for (let count = 1; connection.closedAt === null; count++) {
-        await eventually(() => connection.heads >= count || connection.closedAt !== null, 15_000);
+        await eventually(() => connection.heads >= count || connection.closedAt !== null);
         if (connection.heads < count) return;
         const asked = /\/(\w+) HTTP/.exec(connection.received.split('\r\n\r\n')[count - 1]!)![1]!;
         if (asked === 'bad') await behaviour!.answer(connection);

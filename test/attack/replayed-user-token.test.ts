@@ -36,7 +36,7 @@ describe('a user token that is good for one request', () => {
       ALTER_STORE_URL: rig.redis!.url,
       ALTER_ROOT_KEY: rig.rootKey.toString('base64'),
     });
-  }, 60_000);
+  });
   beforeEach(() => rig.sink().forget());
   afterAll(async () => {
     await second?.stop();

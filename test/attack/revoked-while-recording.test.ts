@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   const log = createLog({ level: 'silent' });
   admin = await startService({ config, rootKey: rig.rootKey, role: 'admin', log, clock: Date.now });
-}, 30_000);
+});
 afterAll(async () => {
   relay.goOn();
   await admin?.close();

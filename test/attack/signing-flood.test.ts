@@ -40,7 +40,7 @@ describe('a crowd of bodies that want to be signed', () => {
     await rig.admin('PUT', `/managed-secrets/${made.id}/allowed-hosts`, { hosts: [rig.target] });
     grantId = made.grant_id;
     ({ key } = await rig.mintKey());
-  }, 40_000);
+  });
   afterAll(() => rig?.close());
 
   const put = async (bytes: number): Promise<string> => {
@@ -82,6 +82,5 @@ describe('a crowd of bodies that want to be signed', () => {
       expect(await put(bodyBytes)).toBe('200');
       expect(readdirSync(rig.directory)).toEqual(['.alter']);
     },
-    120_000,
   );
 });

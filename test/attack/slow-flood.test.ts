@@ -45,7 +45,7 @@ describe('a crowd of clients that stall', () => {
           .pipe(res);
       else res.end('ok');
     };
-  }, 40_000);
+  });
   afterAll(() => rig?.close());
 
   const connectLine = () =>
@@ -131,5 +131,5 @@ describe('a crowd of clients that stall', () => {
     expect(results.length).toBeGreaterThan(perSecond);
     const wrong = results.filter((result) => result !== '200 ok');
     expect(wrong.slice(Math.floor(results.length / 1_000))).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -240,6 +240,6 @@ describe('a client that says where it comes from', () => {
       await Promise.race([once(socket, 'close'), once(socket, 'end')]);
       socket.destroy();
       await eventually(() => place.rig.service.proxy!.connections() === 0);
-    }, 15_000);
+    });
   });
 });

@@ -184,7 +184,7 @@ describe('an upstream that does not prove its name', () => {
       alsoResolve: ['b.test'],
     });
     key = (await rig.mintKey()).key;
-  }, 30_000);
+  });
   afterAll(async () => {
     await rig?.close();
     rmSync(directory, { recursive: true });

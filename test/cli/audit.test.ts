@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type AdminRig, startAdminRig } from '../admin/admin-rig.ts';
+import { endWithUs } from '../support/end-with-us.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { alter, alterCommand, type Ended } from './alter.ts';
 
@@ -110,12 +111,13 @@ describe('audit tail', () => {
     const child = spawn(node, [...words, 'audit', 'tail', '-f', '-n', '1'], {
       env: { PATH: process.env.PATH, ...env },
     });
+    endWithUs(child);
     try {
       let printed = '';
       child.stdout.on('data', (chunk: Buffer) => {
         printed += chunk.toString();
       });
-      await eventually(() => printed.includes('\n'), 20_000);
+      await eventually(() => printed.includes('\n'));
       await store('Later');
       await eventually(() => printed.includes('later'));
       expect(printed.match(/secret\.created .* later/g)).toHaveLength(1);

@@ -40,4 +40,4 @@ it('no command prints a credential or the token of the operator, however much it
       expect([words, `${stdout}${stderr}`.includes(secret)]).toEqual([words, false]);
     expect([words, stdout.includes(rig.operator.plaintext)]).toEqual([words, false]);
   }
-}, 60_000);
+});

@@ -8,7 +8,7 @@ describe.each(storeKinds)('an app at the proxy, on %s', (store: StoreKind) => {
   let rig: Rig;
   beforeAll(async () => {
     rig = await Rig.open({ store, sinks: ['a.test', 'idp.test'] });
-  }, 30_000);
+  });
   afterAll(() => rig.close());
 
   const open = (key: string, grant?: string) =>

@@ -80,5 +80,5 @@ describe.each([
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });

@@ -391,7 +391,7 @@ describe('a client with the variables of its recipe', () => {
   describe.each(found.map((recipe) => [recipe.example, recipe] as const))('%s', (example, recipe) => {
     const plan = plans[example] ?? {};
 
-    beforeAll(() => build(example), 120_000);
+    beforeAll(() => build(example));
 
     if (example !== 'git/push.sh')
       it(`gets the credential put in, its grant named by ${recipe.grant}${plan.streams ? ', and reads the answer as it comes' : ''}`, async () => {

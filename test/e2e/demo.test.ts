@@ -14,5 +14,5 @@ describe('npm run demo', () => {
     );
     expect(stdout).toContain('held no credential');
     expect(code).toBe(0);
-  }, 60_000);
+  });
 });

@@ -33,7 +33,7 @@ describe('a service that is told to stop', () => {
     (await rig.readAuditAtRest()).events.filter(({ event }) => event === 'request.completed');
 
   describe('with time to finish', () => {
-    beforeEach(() => open(), 30_000);
+    beforeEach(() => open());
 
     it('finishes requests and uploads, hangs up on the idle, takes nothing new, and exits with 0', async () => {
       const release: (() => void)[] = [];
@@ -92,7 +92,7 @@ describe('a service that is told to stop', () => {
           ...Array.from({ length: 10 }, () => '/upload 200'),
         ].sort(),
       );
-    }, 60_000);
+    });
 
     it('ends at once, with exit code 1, when it is told a second time', async () => {
       rig.sink.answer = () => {};
@@ -105,7 +105,7 @@ describe('a service that is told to stop', () => {
       rig.child.kill('SIGTERM');
       expect(await rig.exit).toBe(1);
       expect(Date.now() - toldAt).toBeLessThan(1_000);
-    }, 30_000);
+    });
 
     it('ends at once where nothing is under way', async () => {
       const { socket, reader } = await openTunnel();
@@ -115,7 +115,7 @@ describe('a service that is told to stop', () => {
       rig.child.kill('SIGINT');
       expect(await rig.exit).toBe(0);
       expect(Date.now() - toldAt).toBeLessThan(2_000);
-    }, 30_000);
+    });
   });
 
   it('cuts what is not over within ALTER_DRAIN_TIMEOUT, records that too, and exits with 0', async () => {
@@ -136,7 +136,7 @@ describe('a service that is told to stop', () => {
     expect(tookMs).toBeGreaterThan(450);
     expect(tookMs).toBeLessThan(3_000);
     expect(new Set((await completed()).map(({ path }) => path))).toEqual(new Set(['/never', '/stream']));
-  }, 30_000);
+  });
 
   it('lets a blind tunnel go on until the deadline, and records its end', async () => {
     const echo = createServer((socket) => socket.on('error', () => {}).pipe(socket));
@@ -168,5 +168,5 @@ describe('a service that is told to stop', () => {
     } finally {
       echo.close();
     }
-  }, 30_000);
+  });
 });

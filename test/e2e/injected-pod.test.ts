@@ -36,7 +36,7 @@ describe('a pod that was injected', () => {
     writeFileSync(join(directory, 'ALTER_APP_KEY'), made.app_key);
     writeFileSync(join(directory, 'ALTER_STORE_URL'), made.store_url);
     writeFileSync(join(directory, 'token'), await cluster.token({ appId: rig.appId }));
-  }, 60_000);
+  });
   afterAll(async () => {
     await rig?.close();
     if (directory !== undefined) rmSync(directory, { recursive: true });

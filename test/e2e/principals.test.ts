@@ -21,7 +21,7 @@ describe.each(storeKinds)('principals on %s', (store: StoreKind) => {
     idpId = await provider.register(rig, { claims: { groups: 'roles' } });
     runtimeKey = await rig.mintKey({ scopes: ['proxy:execute', 'keys:derive', 'delegations:create', 'grants:write'] });
     secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
-  }, 30_000);
+  });
   afterAll(() => rig.close());
 
   type Open = Extract<OpenedTunnel, { kind: 'open' }>;

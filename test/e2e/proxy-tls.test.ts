@@ -174,7 +174,7 @@ describe('a proxy that speaks TLS', () => {
       } finally {
         await served.close();
       }
-    }, 30_000);
+    });
   });
 });
 

@@ -13,6 +13,7 @@ import type { Store } from '../../vault/store.ts';
 import { openStore } from '../../vault/store-url.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 import { alter } from '../cli/alter.ts';
+import { endWithUs } from '../support/end-with-us.ts';
 import { FakeAwsKms } from '../support/fake-aws-kms.ts';
 import { draftSecret, newKey, token } from '../support/filled-vault.ts';
 import { eventually, inParallel } from '../support/in-parallel.ts';
@@ -118,6 +119,7 @@ describe('a root key that is replaced while requests run and the admin process d
       env: { PATH: '/usr/bin:/bin', ...settings(both) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    endWithUs(child);
     let said = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text;
@@ -125,7 +127,7 @@ describe('a root key that is replaced while requests run and the admin process d
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-    await eventually(() => / admin {2}http/.test(said) || child.exitCode !== null, 20_000);
+    await eventually(() => / admin {2}http/.test(said) || child.exitCode !== null);
     return { child, url: /admin {2}(\S+)/.exec(said)![1]! };
   }
 
@@ -228,7 +230,7 @@ describe('a root key that is replaced while requests run and the admin process d
     } finally {
       await alone.close();
     }
-  }, 120_000);
+  });
 });
 
 describe('the way from a root key to AWS KMS', () => {
@@ -282,5 +284,5 @@ describe('the way from a root key to AWS KMS', () => {
       await rig.close();
       await fake.close();
     }
-  }, 60_000);
+  });
 });

@@ -38,7 +38,7 @@ describe('the credentials of a sidecar', () => {
 
   beforeAll(async () => {
     rig = await Rig.open({ store: 'redis' });
-  }, 30_000);
+  });
   afterAll(() => rig?.close());
 
   it('are the key of the app and a user of the store, and are recorded before they are shown', async () => {
@@ -102,7 +102,7 @@ describe('the credentials of a sidecar', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ app_id: rig.appId, store_user_made: expect.any(Boolean) });
     const bad = await cli('--format', 'kubernetes-secret', '--secret-name', 'Not A Name');
     expect([bad.code, bad.stdout]).toEqual([2, '']);
-  }, 30_000);
+  });
 
   it('come with the rule to run where the service may make no users of the store', async () => {
     const client = new RedisClient(rig.redis!.url);

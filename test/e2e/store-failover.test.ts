@@ -60,7 +60,7 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
         () => false,
       );
       const lastOnMinority = traffic.answers.findLast(({ status, port }) => status === 200 && port === rig.proxyPort)!;
-      await eventually(async () => (await redis.primary()) === replica, 15_000);
+      await eventually(async () => (await redis.primary()) === replica);
       relay.goOn();
       await eventually(
         async () => (await primary.cli('INFO', 'replication')).includes('master_link_status:up'),
@@ -70,7 +70,7 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
       const healedAt = performance.now();
       const isServed = () =>
         traffic.firstAfter(healedAt, ({ status, port }) => status === 200 && port !== rig.proxyPort) !== undefined;
-      await eventually(isServed, 10_000);
+      await eventually(isServed);
       await traffic.stop();
 
       // Nothing was acknowledged that only the primary had, and every one that was is there.
@@ -95,5 +95,4 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
       await redis.stop();
     }
   },
-  60_000,
 );

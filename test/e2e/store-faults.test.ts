@@ -123,9 +123,9 @@ async function suffer(fault: Fault, audit: 'strict' | 'buffered'): Promise<Outco
     let recoveryMs: number | null = null;
     let readyMs: number | null = null;
     if (heals) {
-      await eventually(() => traffic.firstAfter(healedAt, ({ status }) => status === 200) !== undefined, 8_000);
+      await eventually(() => traffic.firstAfter(healedAt, ({ status }) => status === 200) !== undefined);
       recoveryMs = traffic.firstAfter(healedAt, ({ status }) => status === 200)!.answeredAt - healedAt;
-      await eventually(isReady, 8_000);
+      await eventually(isReady);
       readyMs = performance.now() - healedAt;
     }
     await traffic.stop();

@@ -25,7 +25,7 @@ describe('a walk through the product', () => {
     rig = await Rig.open({ sinks: ['a.test', 'idp.test'], clock });
     provider = await TestIdentityProvider.open(rig, 'idp.test', clock);
     mkdirSync(join(rig.directory, 'home'));
-  }, 30_000);
+  });
   afterAll(() => rig.close());
 
   async function command(line: string, stdin?: string): Promise<Ended> {

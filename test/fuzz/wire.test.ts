@@ -163,7 +163,7 @@ describe(`with mutated bytes (FUZZ_SEED=${seed}, ${rounds} rounds each)`, () => 
   it('nothing was thrown that nobody caught, nothing is left open, and the next request works', async () => {
     expect(surprises).toEqual([]);
     expect(rig.logText).not.toContain('failed inside the proxy');
-    await eventually(() => rig.service.proxy!.connections() === 0, 15_000);
+    await eventually(() => rig.service.proxy!.connections() === 0);
     const { stdout, stderr } = await rig.curl(
       ['-H', `X-Alter-Grant: ${secret.grantId}`, `https://${rig.authorityOf()}/`],
       {
@@ -174,5 +174,5 @@ describe(`with mutated bytes (FUZZ_SEED=${seed}, ${rounds} rounds each)`, () => 
     // Only what was granted carried the credential, and it never went anywhere else.
     for (const seen of rig.sink().requests)
       expect(seen.all('authorization').every((value) => value === `Bearer ${secret.canary}`)).toBe(true);
-  }, 60_000);
+  });
 });

@@ -60,7 +60,7 @@ export async function serveInstalled(of: Installed): Promise<Started> {
   };
   const served = new Started(of, ['serve', '--with-echo'], anyPorts);
   try {
-    await eventually(() => served.stdout.includes('alter audit list') || served.child.exitCode !== null, 20_000);
+    await eventually(() => served.stdout.includes('alter audit list') || served.child.exitCode !== null);
     expect(served.stderr).toBe('');
     return served;
   } catch (error) {

@@ -167,7 +167,6 @@ describe('the image', () => {
         served.child.kill('SIGKILL');
       }
     },
-    60_000,
   );
 });
 

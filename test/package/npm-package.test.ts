@@ -48,7 +48,7 @@ describe('the npm package', () => {
       state: join(home, '.alter'),
       node: process.execPath,
     };
-  }, 120_000);
+  });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   it('holds the compiled program and its licence, and nothing that only a clone needs', () => {
@@ -76,7 +76,7 @@ describe('the npm package', () => {
     } finally {
       served.child.kill('SIGKILL');
     }
-  }, 60_000);
+  });
 
   const old = findOldNode();
   (old === null ? it.skip : it)('says on an older Node which one it needs, and nothing else', () => {

@@ -26,5 +26,5 @@ describe('the resolver of the system', () => {
     await expect(new SystemResolver(new Map()).resolve(of('no-such-name.invalid'))).rejects.toMatchObject({
       code: 'upstream_dns',
     });
-  }, 30_000);
+  });
 });

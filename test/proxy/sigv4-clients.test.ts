@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { endWithUs } from '../support/end-with-us.ts';
 import { findPythonWith } from '../support/python.ts';
 import { Rig, run, type StoredSecret } from '../support/rig.ts';
 import { TestAuthority } from '../support/sink.ts';
@@ -34,6 +35,7 @@ async function startS3(directory: string, buckets: readonly string[]): Promise<S
     env: { PATH: process.env.PATH ?? '' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  endWithUs(child);
   let err = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     err += chunk;
@@ -90,7 +92,7 @@ describe('clients that sign with keys that mean nothing', () => {
     wrong = await store(`${s3Host}:${s3.port}`, 'not S3RVER');
     recorded = await store(rig.authorityOf(recorder), 'S3RVER');
     key = (await rig.mintKey()).key;
-  }, 30_000);
+  });
   afterAll(async () => {
     await rig?.close();
     await s3?.stop();
@@ -118,9 +120,9 @@ describe('clients that sign with keys that mean nothing', () => {
 
   const when =
     (isPossible: boolean, lack: string) =>
-    (title: string, work: () => Promise<void>, timeoutMs: number): void => {
-      if (isPossible) it(title, work, timeoutMs);
-      else it.skip(`${title} (skipped: ${lack})`, work, timeoutMs);
+    (title: string, work: () => Promise<void>): void => {
+      if (isPossible) it(title, work);
+      else it.skip(`${title} (skipped: ${lack})`, work);
     };
   /** The methods of what was sent to change this key: two parts are POST, PUT, PUT, POST. */
   const uploadsOf = async (path: string): Promise<string[]> => {
@@ -139,71 +141,57 @@ describe('clients that sign with keys that mean nothing', () => {
   const withBoto3 = when(python !== null, 'no Python here has boto3');
   const withAws = when(hasAws, 'there is no aws command here');
 
-  withBoto3(
-    'boto3 puts, gets, lists, uploads in parts and deletes',
-    async () => {
-      const done = await run(python!, [script('s3-boto3.py'), endpoint, 'uploads'], environment(right));
-      expect(done.stderr).toBe('');
-      const seen = JSON.parse(done.stdout) as Record<string, unknown>;
-      expect(seen).toMatchObject({ under: ["a b/c+d ~!'()*.txt"], same: true });
-      expect(await uploadsOf('/uploads/ten')).toEqual(['POST', 'POST', 'PUT', 'PUT']);
-      expect(seen.keys).toEqual(expect.arrayContaining(['plain.txt', "a b/c+d ~!'()*.txt", 'grün/日本/💥.txt']));
-      expect(seen.left).not.toContain('plain.txt');
-      expect(seen.left).not.toContain('ten');
-    },
-    60_000,
-  );
+  withBoto3('boto3 puts, gets, lists, uploads in parts and deletes', async () => {
+    const done = await run(python!, [script('s3-boto3.py'), endpoint, 'uploads'], environment(right));
+    expect(done.stderr).toBe('');
+    const seen = JSON.parse(done.stdout) as Record<string, unknown>;
+    expect(seen).toMatchObject({ under: ["a b/c+d ~!'()*.txt"], same: true });
+    expect(await uploadsOf('/uploads/ten')).toEqual(['POST', 'POST', 'PUT', 'PUT']);
+    expect(seen.keys).toEqual(expect.arrayContaining(['plain.txt', "a b/c+d ~!'()*.txt", 'grün/日本/💥.txt']));
+    expect(seen.left).not.toContain('plain.txt');
+    expect(seen.left).not.toContain('ten');
+  });
 
-  withBoto3(
-    'boto3 fails with a credential whose secret is wrong, so the server does verify',
-    async () => {
-      const done = await run(python!, [script('s3-boto3.py'), endpoint, 'uploads'], environment(wrong));
-      expect(done.code).not.toBe(0);
-      expect(done.stderr).toContain('SignatureDoesNotMatch');
-    },
-    60_000,
-  );
+  withBoto3('boto3 fails with a credential whose secret is wrong, so the server does verify', async () => {
+    const done = await run(python!, [script('s3-boto3.py'), endpoint, 'uploads'], environment(wrong));
+    expect(done.code).not.toBe(0);
+    expect(done.stderr).toContain('SignatureDoesNotMatch');
+  });
 
-  withAws(
-    'the AWS CLI puts, gets, lists, uploads in parts and deletes',
-    async () => {
-      const config =
-        '[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n  addressing_style = path\n';
-      await writeFile(join(directory, 'aws-config'), config);
-      await writeFile(join(directory, 'ten.bin'), randomBytes(10 * 1024 * 1024));
-      await writeFile(join(directory, 'small.txt'), 'hello');
-      const env = environment(right, { AWS_CONFIG_FILE: join(directory, 'aws-config') });
-      const aws = async (...words: string[]): Promise<string> => {
-        const done = await run('aws', ['--endpoint-url', endpoint, ...words], env);
-        if (done.code !== 0) throw new Error(`aws ${words.join(' ')}: ${done.stderr}`);
-        return done.stdout;
-      };
-      await aws('s3', 'cp', join(directory, 'small.txt'), 's3://cli/grün/a b+c.txt');
-      await aws('s3', 'cp', join(directory, 'ten.bin'), 's3://cli/ten.bin');
-      expect(await uploadsOf('/cli/ten.bin')).toEqual(['POST', 'POST', 'PUT', 'PUT']);
-      const head = JSON.parse(await aws('s3api', 'head-object', '--bucket', 'cli', '--key', 'ten.bin')) as object;
-      expect(head).toMatchObject({ ContentLength: 10 * 1024 * 1024 });
-      expect(await aws('s3', 'cp', 's3://cli/grün/a b+c.txt', '-')).toBe('hello');
-      expect(await aws('s3', 'ls', '--recursive', 's3://cli/')).toContain('grün/a b+c.txt');
-      await aws('s3', 'rm', '--recursive', 's3://cli/');
-      expect(await aws('s3api', 'list-objects-v2', '--bucket', 'cli', '--query', 'KeyCount')).toMatch(
-        /^(?:0|null|)\s*$/,
-      );
-    },
-    60_000,
-  );
+  withAws('the AWS CLI puts, gets, lists, uploads in parts and deletes', async () => {
+    const config =
+      '[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n  addressing_style = path\n';
+    await writeFile(join(directory, 'aws-config'), config);
+    await writeFile(join(directory, 'ten.bin'), randomBytes(10 * 1024 * 1024));
+    await writeFile(join(directory, 'small.txt'), 'hello');
+    const env = environment(right, { AWS_CONFIG_FILE: join(directory, 'aws-config') });
+    const aws = async (...words: string[]): Promise<string> => {
+      const done = await run('aws', ['--endpoint-url', endpoint, ...words], env);
+      if (done.code !== 0) throw new Error(`aws ${words.join(' ')}: ${done.stderr}`);
+      return done.stdout;
+    };
+    await aws('s3', 'cp', join(directory, 'small.txt'), 's3://cli/grün/a b+c.txt');
+    await aws('s3', 'cp', join(directory, 'ten.bin'), 's3://cli/ten.bin');
+    expect(await uploadsOf('/cli/ten.bin')).toEqual(['POST', 'POST', 'PUT', 'PUT']);
+    const head = JSON.parse(await aws('s3api', 'head-object', '--bucket', 'cli', '--key', 'ten.bin')) as object;
+    expect(head).toMatchObject({ ContentLength: 10 * 1024 * 1024 });
+    expect(await aws('s3', 'cp', 's3://cli/grün/a b+c.txt', '-')).toBe('hello');
+    expect(await aws('s3', 'ls', '--recursive', 's3://cli/')).toContain('grün/a b+c.txt');
+    await aws('s3', 'rm', '--recursive', 's3://cli/');
+    expect(await aws('s3api', 'list-objects-v2', '--bucket', 'cli', '--query', 'KeyCount')).toMatch(/^(?:0|null|)\s*$/);
+  });
 
   it('the AWS SDK for JavaScript puts, gets, uploads in parts and deletes', async () => {
     const done = await run(process.execPath, [script('s3-sdk-v3.ts'), endpoint, 'sdk', 'all'], environment(right));
     expect([done.code, done.stderr]).toEqual([0, '']);
     expect(JSON.parse(done.stdout)).toEqual({ parts: 2, same: true, gone: true, kept: true });
-  }, 60_000);
+  });
 
   it('the AWS SDK for JavaScript fails with a credential whose secret is wrong', async () => {
     const done = await run(process.execPath, [script('s3-sdk-v3.ts'), endpoint, 'sdk', 'all'], environment(wrong));
     expect(done.code).not.toBe(0);
     expect(done.stderr).toContain('SignatureDoesNotMatch');
-  }, 60_000);
+  });
 
   it('the AWS SDK for JavaScript lists, and uploads with a trailer that arrives as it was made', async () => {
     rig.sink(recorder).forget();
@@ -224,7 +212,7 @@ describe('clients that sign with keys that mean nothing', () => {
     expect(request!.all('authorization')).toEqual([
       expect.stringMatching(/^AWS4-HMAC-SHA256 Credential=S3RVER\/\d{8}\/eu-west-1\/s3\/aws4_request, .*x-amz-trailer/),
     ]);
-  }, 60_000);
+  });
 
   const dummy = '0'.repeat(64);
   const send = async (secret: StoredSecret, authority: string, head: string[], body: Buffer): Promise<RawResponse> => {

@@ -40,7 +40,7 @@ describe('a request and its answer, as they stream', () => {
     (bytes: string) =>
     async (connection: RawConnection): Promise<void> => {
       for (let count = 1; connection.closedAt === null; count++) {
-        await eventually(() => connection.heads >= count || connection.closedAt !== null, 15_000);
+        await eventually(() => connection.heads >= count || connection.closedAt !== null);
         if (connection.heads >= count) connection.socket.write(bytes);
       }
     };

@@ -194,7 +194,7 @@ describe('a WebSocket', () => {
     const received: number[] = [];
     ws.on('message', (data: Buffer) => received.push(data.length));
     last(upstreams).resume();
-    await eventually(() => received.length === 64, 15_000);
+    await eventually(() => received.length === 64);
     ws.terminate();
   });
 

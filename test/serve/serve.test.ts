@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { endWithUs } from '../support/end-with-us.ts';
 import { eventually } from '../support/in-parallel.ts';
 
 const bin = resolve('dist/cli/bin.js');
@@ -25,6 +26,7 @@ class Served {
       env: { PATH: '/usr/bin:/bin', ...env },
       stdio: 'pipe',
     });
+    endWithUs(this.child);
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
@@ -35,7 +37,7 @@ class Served {
   }
 
   ready(): Promise<void> {
-    return eventually(() => this.stdout.includes('alter audit list') || this.child.exitCode !== null, 15_000);
+    return eventually(() => this.stdout.includes('alter audit list') || this.child.exitCode !== null);
   }
 }
 
@@ -78,7 +80,7 @@ describe('alter serve', () => {
     const second = serve(anyPorts);
     await second.ready();
     expect([read('operator.env'), read('ca.pem'), read('root.key')]).toEqual(before);
-  }, 30_000);
+  });
 
   it('says that another process owns the store, and leaves that one alone', async () => {
     const first = serve(anyPorts);
@@ -88,7 +90,7 @@ describe('alter serve', () => {
     expect(second.stderr).toContain(String(first.child.pid));
     expect(second.stderr).toMatch(/^Error: .*\nHint: /s);
     expect(first.child.exitCode).toBeNull();
-  }, 30_000);
+  });
 
   it('refuses a configuration with every problem by name, exit code 2, and starts nothing', async () => {
     const served = serve({
@@ -132,7 +134,7 @@ describe('alter serve', () => {
     const third = serve({ ...anyPorts, ALTER_ROOT_KEY: Buffer.alloc(32, 1).toString('base64') });
     expect(await third.exit).toBe(1);
     expect(third.stderr).toContain('ALTER_ROOT_KEY');
-  }, 30_000);
+  });
 
   it('says what to do where the store can not be reached, with exit code 1', async () => {
     const rootKey = Buffer.alloc(32, 1).toString('base64');
@@ -147,21 +149,17 @@ describe('alter serve', () => {
   it.each([
     ['with --disable-sigusr1, as npm start, the image and the unit start it', ['--disable-sigusr1']],
     ['however it is started', []],
-  ])(
-    'opens no debugger on SIGUSR1 %s',
-    async (_, node) => {
-      const served = serve(anyPorts, { node });
-      await served.ready();
-      served.child.kill('SIGUSR1');
-      await new Promise((done) => setTimeout(done, 300));
-      expect(served.child.exitCode).toBeNull();
-      served.child.kill('SIGTERM');
-      await served.exit;
-      expect(served.stdout).toContain('Alter Egress is ready.');
-      expect(served.stderr).not.toContain('Debugger listening');
-    },
-    30_000,
-  );
+  ])('opens no debugger on SIGUSR1 %s', async (_, node) => {
+    const served = serve(anyPorts, { node });
+    await served.ready();
+    served.child.kill('SIGUSR1');
+    await new Promise((done) => setTimeout(done, 300));
+    expect(served.child.exitCode).toBeNull();
+    served.child.kill('SIGTERM');
+    await served.exit;
+    expect(served.stdout).toContain('Alter Egress is ready.');
+    expect(served.stderr).not.toContain('Debugger listening');
+  });
 
   it('says which listener is taken', async () => {
     const first = serve(anyPorts);
@@ -175,7 +173,7 @@ describe('alter serve', () => {
     const third = serve({ ...anyPorts, ALTER_STORE_URL: 'sqlite:other/alter.db', ALTER_ADMIN_LISTEN: taken });
     expect(await third.exit).toBe(2);
     expect(third.stderr).toContain('ALTER_ADMIN_LISTEN');
-  }, 30_000);
+  });
 
   it('refuses a wrong flag in one line', async () => {
     const served = serve({}, { words: ['--rolle', 'all'] });

@@ -12,8 +12,8 @@ export async function inParallel<T>(
   );
 }
 
-/** Asks again until the answer is true; fails after `withinMs`. */
-export async function eventually(question: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+/** Asks again until the answer is true, which it must become: `withinMs` is long, for machines that are busy. */
+export async function eventually(question: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await question())) {
     if (Date.now() > deadline) throw new Error(`did not become true within ${withinMs} ms: ${question.toString()}`);

@@ -7,6 +7,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { endWithUs } from './end-with-us.ts';
 import { eventually } from './in-parallel.ts';
 import type { TestAuthority } from './sink.ts';
 
@@ -159,6 +160,7 @@ http {
 }`;
   await writeFile(join(directory, 'nginx.conf'), configuration);
   const child = spawn(program, ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: 'ignore' });
+  endWithUs(child);
   await eventually(() => existsSync(path));
   return {
     path,
@@ -189,6 +191,7 @@ frontend read
 `;
   await writeFile(join(directory, 'haproxy.cfg'), configuration);
   const child = spawn(program, ['-f', join(directory, 'haproxy.cfg')], { stdio: ['ignore', 'pipe', 'ignore'] });
+  endWithUs(child);
   let log = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     log += text;

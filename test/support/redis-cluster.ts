@@ -62,13 +62,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
     const info = await node.cli('CLUSTER', 'INFO');
     return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${nodes.length}`);
   };
-  for (const node of nodes) await eventually(() => isWhole(node), 20_000);
+  for (const node of nodes) await eventually(() => isWhole(node));
   if (withReplica) {
     const replica = nodes.at(-1)!;
     await replica.cli('CLUSTER', 'REPLICATE', await idOf(first));
-    await eventually(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'), 20_000);
+    await eventually(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'));
     const isKnown = async () => (await first.cli('CLUSTER', 'SLOTS')).includes(String(replica.port));
-    await eventually(isKnown, 20_000);
+    await eventually(isKnown);
   }
   const ownerOf = async (key: string): Promise<Redis> => {
     const slot = slotOf(key);

@@ -86,10 +86,10 @@ export async function startSentinels(options: SentinelOptions = {}): Promise<Red
     primary: named,
     failOver: async () => {
       const before = await named();
-      await eventually(async () => (await sentinels[0]!.cli('SENTINEL', 'FAILOVER', 'store')) === 'OK', 15_000);
-      await eventually(async () => (await named()) !== before, 15_000);
+      await eventually(async () => (await sentinels[0]!.cli('SENTINEL', 'FAILOVER', 'store')) === 'OK');
+      await eventually(async () => (await named()) !== before);
       const after = await named();
-      await eventually(async () => (await after.cli('INFO', 'replication')).includes('role:master'), 15_000);
+      await eventually(async () => (await after.cli('INFO', 'replication')).includes('role:master'));
     },
     stop: async () => {
       await Promise.all([...sentinels, ...servers].map((one) => one.stop()));

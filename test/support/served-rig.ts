@@ -8,6 +8,7 @@ import type { ReadAuditEvent } from '../../vault/audit-reader.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { openStore } from '../../vault/store-url.ts';
 import { openVault } from '../../vault/vault.ts';
+import { endWithUs } from './end-with-us.ts';
 import { eventually } from './in-parallel.ts';
 import type { Redis } from './redis.ts';
 import { Sink, TestAuthority } from './sink.ts';
@@ -75,10 +76,11 @@ export class ServedRig {
       env,
       stdio: 'pipe',
     });
+    endWithUs(child);
     const rig = new ServedRig(child, sink, directory);
     if (redis) [rig.#storeUrl, rig.#rootKey] = [redis.url, rootKey];
     try {
-      await eventually(() => rig.stdout.includes('alter audit list') || child.exitCode !== null, 20_000);
+      await eventually(() => rig.stdout.includes('alter audit list') || child.exitCode !== null);
       if (child.exitCode !== null) throw new Error(`the service did not start: ${rig.stderr}${rig.stdout}`);
       const operator = rig.read('operator.env');
       rig.#pat = /ALTER_PAT=(\S+)/.exec(operator)![1]!;

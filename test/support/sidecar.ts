@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { endWithUs } from './end-with-us.ts';
 import { eventually } from './in-parallel.ts';
 import { type Rig, run } from './rig.ts';
 
@@ -40,8 +41,9 @@ export class Sidecar {
       },
       stdio: 'pipe',
     });
+    endWithUs(child);
     const sidecar = new Sidecar(child, directory);
-    await eventually(() => sidecar.stdout.includes(' is ready.') || child.exitCode !== null, 20_000);
+    await eventually(() => sidecar.stdout.includes(' is ready.') || child.exitCode !== null);
     return sidecar;
   }
 

@@ -42,7 +42,7 @@ describe('a Redis store with Sentinel', () => {
     expect([changes, resets]).toEqual([['before', 'after'], 0]);
     await store.close();
     await redis.stop();
-  }, 40_000);
+  });
 });
 
 describe('a Redis store that waits for a replica', () => {
@@ -61,7 +61,7 @@ describe('a Redis store that waits for a replica', () => {
     redis = await startSentinels();
     unknown = complaintOf(redis.url.replace('/store/', '/other/'));
     gone = complaintOf('redis+sentinel://127.0.0.1:1,127.0.0.1:2/store');
-  }, 30_000);
+  });
   afterAll(() => redis.stop());
 
   it('refuses as not durable what no replica confirms, and says that it may be there', async () => {
