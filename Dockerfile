@@ -26,6 +26,6 @@ USER 10001:10001
 WORKDIR /var/lib/alter
 EXPOSE 3128 4180 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["/usr/local/bin/node", "/opt/alter-egress/ready.mjs"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["/usr/local/bin/alter", "ready"]
 ENTRYPOINT ["/usr/local/bin/alter"]
 CMD ["serve"]

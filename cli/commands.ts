@@ -234,6 +234,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     'Show which root key wraps the keys of the apps, and whether one of before is still needed.',
     () => import('./commands/root-key/status.ts'),
   ],
+  ready: ['Tell by the exit code whether the service here takes requests.', () => import('./commands/ready.ts')],
   run: ['Run a command whose traffic goes through the proxy.', () => import('./commands/run.ts')],
   serve: ['Run the proxy and the admin API.', () => import('./commands/serve.ts')],
   'state:reanchor': [

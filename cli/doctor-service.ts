@@ -22,10 +22,11 @@ const soonMs = 30 * 24 * 3_600_000;
 /** The answer to a GET without a token. Rejects where nothing answers. */
 export async function askPlainly(
   url: URL,
+  timeoutMs = patienceMs,
 ): Promise<{ readonly status: number; readonly date: number; readonly text: string }> {
   const http = await (url.protocol === 'https:' ? import('node:https') : import('node:http'));
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    http.get(url, { agent: new http.Agent(), signal: AbortSignal.timeout(patienceMs) }, resolve).on('error', reject);
+    http.get(url, { agent: new http.Agent(), signal: AbortSignal.timeout(timeoutMs) }, resolve).on('error', reject);
   });
   let text = '';
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -189,11 +190,11 @@ function readHead(socket: Socket): Promise<string> {
 }
 
 /** For people, without the address that they gave themselves. */
-export function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown, timeoutMs = patienceMs): string {
   if (error instanceof Failure) return error.detail;
   const code = systemCodeOf(error);
   if (code === 'ECONNREFUSED') return 'connection refused';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the name is not known';
-  if (code === 'ABORT_ERR') return `no answer within ${patienceMs / 1000} s`;
+  if (code === 'ABORT_ERR') return `no answer within ${timeoutMs / 1000} s`;
   return error instanceof Error && error.message !== '' ? error.message : (code ?? 'it failed');
 }

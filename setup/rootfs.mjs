@@ -50,7 +50,6 @@ for (const name of ['libnss_dns.so.2', 'libnss_files.so.2', 'libresolv.so.2']) c
 
 copyFileSync(join(root, 'setup/image/alter'), at('usr/local/bin/alter'));
 chmodSync(at('usr/local/bin/alter'), 0o755);
-copyFileSync(join(root, 'setup/image/ready.mjs'), at('opt/alter-egress/ready.mjs'));
 if (!existsSync(roots)) stop(`${roots} is missing.`, 'Install the package ca-certificates.');
 copyFileSync(roots, at(roots));
 writeFileSync(at('etc/passwd'), `root:x:0:0::/:/none\nalter:x:${user}:${user}::/var/lib/alter:/none\n`);

@@ -15,7 +15,7 @@ const commands = await Promise.all(
   }),
 );
 /** These start something, or look for themselves what there is. */
-const local = ['doctor', 'run', 'env', 'serve'];
+const local = ['doctor', 'ready', 'run', 'env', 'serve'];
 const remote = commands.filter(({ id, isRemote }) => isRemote && !local.includes(id));
 
 let config: Config;
