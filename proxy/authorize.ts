@@ -38,17 +38,22 @@ export interface Rules {
 /** What decides about traffic that names no grant. */
 export type UntaggedRequest = Pick<EgressRequest, 'caller' | 'origin' | 'clientAddress'>;
 
-/** Asks the core, with the state as it is now. Throws only where the state can't be read. */
-export async function authorize(wish: Wish, request: EgressRequest, rules: Rules, now: number): Promise<Verdict> {
+/** Asks the core, with the state as it is now; at once where that is in memory. Throws or rejects only where it can't be read. */
+export function authorize(wish: Wish, request: EgressRequest, rules: Rules, now: number): Verdict | Promise<Verdict> {
   if (wish.kind === 'untagged') return authorizeUntagged(request, rules, now);
-  const appId = request.caller.key.appId;
-  const subject = await findSubject(rules.model, appId, wish.grantId);
-  rules.model.requireFresh(appId); // after the look-ups: what they gave is judged, and nothing is awaited in between
+  const subject = findSubject(rules.model, request.caller.key.appId, wish.grantId);
+  if (subject instanceof Promise) return subject.then((found) => judge(request, found, rules, now));
+  return judge(request, subject, rules, now);
+}
+
+function judge(request: EgressRequest, subject: Subject, { model }: Rules, now: number): Verdict {
+  model.requireFresh(request.caller.key.appId); // after the look-ups: what they gave is judged, and nothing is awaited in between
   const decision = evaluate(request, subject, now);
+  const { grant, secret, delegation } = subject;
   return {
-    delegation: subject.delegation?.delegation ?? null,
-    grant: subject.grant,
-    secret: subject.secret,
+    delegation: delegation?.delegation ?? null,
+    grant,
+    secret,
     ...(decision.kind === 'allow' ? { leave: decision.permit, refusal: null } : refuse(decision)),
   };
 }
@@ -94,7 +99,18 @@ export function refuseKey(request: UntaggedRequest, model: ReadModel, now: numbe
 }
 
 /** What an id names: a grant, or a delegation with its source grant and the one who lends it. */
-export async function findSubject(model: ReadModel, appId: string, id: string): Promise<Subject> {
+export function findSubject(model: ReadModel, appId: string, id: string): Subject | Promise<Subject> {
+  const app = model.findApp(appId);
+  const grant = model.findGrant(appId, id);
+  // Nearly every request names a grant, and finds all of it in memory.
+  if (!(app instanceof Promise) && grant !== null && !(grant instanceof Promise)) {
+    const secret = model.findSecret(appId, grant.secretId);
+    if (!(secret instanceof Promise)) return { app, grant, secret };
+  }
+  return loadSubject(model, appId, id);
+}
+
+async function loadSubject(model: ReadModel, appId: string, id: string): Promise<Subject> {
   const app = await model.findApp(appId);
   const named = await model.findGrant(appId, id);
   const delegation = named === null ? await model.findDelegation(appId, id) : null;

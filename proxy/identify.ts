@@ -91,16 +91,17 @@ async function identifyWorkload(
   return { keyId: workload.identityId, digest: shown.digest, choice, workload };
 }
 
-/** The key record, or the workload identity, as it is now. Throws `key_invalid` where it is gone or was replaced. */
-export async function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Promise<Caller> {
-  if (identity.workload !== undefined) {
-    const workload = await model.findWorkloadCaller(identity.workload);
-    if (workload === null) throw new AlterError('key_invalid');
-    return workload;
-  }
-  const caller = await model.findKey(identity.keyId);
-  if (caller === null || !digestsEqual(digestOf(caller.key), identity.digest)) throw new AlterError('key_invalid');
-  return caller;
+/** The key record, or the workload identity, as it is now. Throws or rejects with `key_invalid` where it is gone or was replaced. */
+export function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Caller | Promise<Caller> {
+  const { workload } = identity;
+  const prove = (caller: Caller | null): Caller => {
+    if (caller === null) throw new AlterError('key_invalid');
+    if (workload === undefined && !digestsEqual(digestOf(caller.key), identity.digest))
+      throw new AlterError('key_invalid');
+    return caller;
+  };
+  const found = workload === undefined ? model.findKey(identity.keyId) : model.findWorkloadCaller(workload);
+  return found instanceof Promise ? found.then(prove) : prove(found);
 }
 
 const digests = new WeakMap<RuntimeKey, Buffer>();

@@ -24,9 +24,12 @@ interface Asker {
  * A grant that is named for this request or for its tunnel is strict. A grant that the proxy URL offers is used where it
  * allows the host; elsewhere the request is untagged. Throws `ambiguous_grant` where several offered grants fit.
  */
-export async function match(named: string | null, choice: GrantChoice, asker: Asker): Promise<Wish> {
+export function match(named: string | null, choice: GrantChoice, asker: Asker): Wish | Promise<Wish> {
   if (named !== null) return { kind: 'grant', grantId: named };
-  if (choice.kind === 'header') return { kind: 'untagged' };
+  return choice.kind === 'header' ? { kind: 'untagged' } : matchOffered(choice, asker);
+}
+
+async function matchOffered(choice: Exclude<GrantChoice, { kind: 'header' }>, asker: Asker): Promise<Wish> {
   const { origin, user } = asker;
   if (user?.kind === 'refused') throw new AlterError('user_token_invalid', { detail: user.detail });
   const offered =

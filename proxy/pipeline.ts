@@ -45,7 +45,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
       reason: tags.reason,
       restated: findRestatement(request.headers, request.target),
       clientAddress,
-      user: await plane.users.prove(userToken, appId, plane.clock()),
+      user: userToken === null ? null : await plane.users.prove(userToken, appId, plane.clock()),
     };
     trail.sawUser(asked.user);
     const wish = await match(tags.grant, identity.choice, { ...asked, model: plane.model, now: plane.clock() });
