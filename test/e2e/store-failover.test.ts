@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
 import { eventually } from '../support/in-parallel.ts';
@@ -96,3 +99,47 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
     }
   },
 );
+
+it('is refused by who saw what the promoted replica has not, also after a restart, until an operator accepts it', async () => {
+  const redis = await startSentinels();
+  const directory = await mkdtemp(join(tmpdir(), 'alter-failover-'));
+  const marks = { ALTER_STATE_MARKS_FILE: join(directory, 'marks.json') };
+  const rig = await Rig.open({ settings: { ...marks, ALTER_STORE_URL: redis.url } });
+  try {
+    const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
+    const { key } = await rig.mintKey();
+    const send = async (): Promise<string> => {
+      const words = ['-D', '-', '-H', `X-Alter-Grant: ${secret.grantId}`, `https://${rig.authorityOf()}/x`];
+      const { stdout } = await rig.curl(words, { key });
+      return /x-alter-error: (\w+)/i.exec(stdout)?.[1] ?? (stdout.includes('HTTP/1.1 200') ? 'ok' : 'nothing');
+    };
+    const [primary, replica] = redis.servers;
+    expect(await send()).toBe('ok');
+    await eventually(async () => (await primary.cli('WAIT', '1', '1000')) === '1');
+
+    // From here on the replica gets nothing, and a primary that waits for nobody acknowledges all the same.
+    await primary.cli('ACL', 'SETUSER', 'default', '-psync', '-sync');
+    await primary.cli('CLIENT', 'KILL', 'TYPE', 'replica');
+    await eventually(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:down'));
+    await rig.admin('POST', `/grants/${secret.grantId}/revoke`);
+    await eventually(async () => (await send()) === 'grant_revoked');
+    rig.sink().forget();
+
+    await redis.failOver();
+    expect(await redis.primary()).toBe(replica);
+    await eventually(async () => (await send()) === 'state_rollback', 15_000);
+    await rig.restart();
+    expect(await send()).toBe('state_rollback');
+    expect(rig.sink().raw.toString('latin1')).not.toContain(secret.canary);
+
+    const { items } = await rig.admin<{ items: { app_id: string | null }[] }>('GET', '/v1/state');
+    for (const { app_id } of items) await rig.admin('POST', '/v1/state/reanchor', { app_id });
+    await eventually(async () => (await send()) === 'ok');
+    await rig.admin('POST', `/grants/${secret.grantId}/revoke`);
+    await eventually(async () => (await send()) === 'grant_revoked');
+  } finally {
+    await rig.close();
+    await redis.stop();
+    await rm(directory, { recursive: true });
+  }
+}, 60_000);
