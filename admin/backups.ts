@@ -35,6 +35,7 @@ const restoreState = z
   .strictObject({
     restore_id: z.string(),
     backup_id: z.string(),
+    app_id: z.string().nullable().meta({ description: 'Of a backup of one app' }),
     created_at: time,
     phase: z.enum(['proving', 'proved', 'restoring', 'read', 'done']),
     apps: count,
@@ -50,14 +51,19 @@ export const backupRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/backups',
     operationId: 'beginBackup',
-    summary: 'Begin a backup of everything but the audit; its first line',
+    summary: 'Begin a backup of everything but the audit, or of one app; its first line',
     scope: 'dashboard_apps:admin',
+    body: z.strictObject({
+      app: z.string().min(1).max(256).optional().meta({ description: 'Only this app, by id or name' }),
+    }),
     status: 200,
     response: z.strictObject({ backup_id: z.string(), line: z.string() }).meta({ id: 'Backup' }),
-    async answer({ vault, changes, accessToken, now }) {
+    async answer({ vault, changes, accessToken, now, readBody }) {
       requireAll(accessToken);
-      const writer = await changes.before({ event: 'backup.created', app_id: null }, () =>
-        BackupWriter.open(vault, now),
+      const { app } = readBody();
+      const appId = app === undefined ? null : (await vault.apps.get(app)).value.id;
+      const writer = await changes.before({ event: 'backup.created', app_id: appId }, () =>
+        BackupWriter.open(vault, now, appId),
       );
       const { header, headerLine } = writer.seal;
       sessionsOf(vault).writing.begin(header.id, { owner: accessToken.id, work: writer, now });
@@ -132,7 +138,8 @@ export const backupRoutes: readonly Route[] = [
       const id = params.restore!;
       const { into_existing: intoExisting } = readBody();
       return sessionsOf(vault).restoring.with(id, { owner: accessToken.id, now }, async (restore) => {
-        const reason = `backup ${restore.seal.header.id}`;
+        const { id: backupId, appId } = restore.seal.header;
+        const reason = appId === null ? `backup ${backupId}` : `backup ${backupId} of the app ${appId}`;
         const event = { event: 'backup.restored', app_id: null, reason } as const;
         await changes.before(event, () => restore.begin({ intoExisting }));
         return { body: represent(id, restore) };
@@ -180,6 +187,7 @@ function represent(id: string, restore: BackupRestore): z.output<typeof restoreS
   return {
     restore_id: id,
     backup_id: header.id,
+    app_id: header.appId,
     created_at: formatTime(header.createdAt),
     phase: restore.phase,
     apps: restore.apps,

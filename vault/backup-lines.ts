@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
-import { issueId } from '../core/id.ts';
+import { isId, issueId } from '../core/id.ts';
 import type { KmsKeys } from './kms.ts';
 import { encodeParts } from './seal.ts';
 import type { StoredRecord } from './store.ts';
@@ -16,6 +16,8 @@ export interface BackupHeader {
   readonly id: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** The only app that it holds; null where it holds all, with what belongs to none. */
+  readonly appId: string | null;
 }
 
 /** Records of one space. Where the space changed while it was read, it was read again: only the last attempt counts. */
@@ -49,22 +51,30 @@ export class BackupSeal {
   readonly #key: Buffer;
 
   /** A new backup. */
-  static async issue(kms: KmsKeys, now: number): Promise<BackupSeal> {
+  static async issue(kms: KmsKeys, now: number, appId: string | null): Promise<BackupSeal> {
     const key = randomBytes(32);
-    const header = { id: issueId(now), createdAt: now };
+    const header = { id: issueId(now), createdAt: now, appId };
     const wrapped = (await wrapKey(kms.current, key, contextOf(header))).toString('base64');
-    const line = { alter_egress_backup: format, id: header.id, created_at: header.createdAt, key: wrapped };
+    const of = appId === null ? {} : { app_id: appId };
+    const line = { alter_egress_backup: format, id: header.id, created_at: header.createdAt, ...of, key: wrapped };
     return new BackupSeal(header, JSON.stringify(line), key);
   }
 
   /** From the first line. Throws `state_invalid` for anything but a backup of this format, made under this root key. */
   static async open(kms: KmsKeys, headerLine: string): Promise<BackupSeal> {
-    const { alter_egress_backup: version, id, created_at: createdAt, key } = parseJson(headerLine);
+    const {
+      alter_egress_backup: version,
+      id,
+      created_at: createdAt,
+      app_id: appId = null,
+      key,
+    } = parseJson(headerLine);
     if (typeof version !== 'number') throw invalid('This is not a backup of Alter Egress.');
     if (version !== format) throw invalid(`The backup has format ${version}; this release reads format ${format}.`);
-    if (typeof id !== 'string' || !Number.isSafeInteger(createdAt) || typeof key !== 'string')
+    const isApp = appId === null || (typeof appId === 'string' && isId(appId));
+    if (typeof id !== 'string' || !Number.isSafeInteger(createdAt) || !isApp || typeof key !== 'string')
       throw invalid('The first line of the backup is damaged.');
-    const header = { id, createdAt: createdAt as number };
+    const header = { id, createdAt: createdAt as number, appId };
     const unwrapped = await unwrapKey(kms, Buffer.from(key, 'base64'), contextOf(header)).catch((cause: unknown) => {
       if (!(cause instanceof AlterError) || cause.code !== 'state_invalid') throw cause;
       throw invalid('The backup was made under another root key, or its first line was changed.', cause);
@@ -116,6 +126,7 @@ function toRecord([type, id, revision, body]: [string, string, number, string]):
   return { type, id, revision, body: Buffer.from(body, 'base64') };
 }
 
+/** The rest of the line is bound by the key of the lines. */
 function contextOf({ id, createdAt }: BackupHeader): Buffer {
   return encodeParts(['alter-egress', '1', 'backup-key', id, String(createdAt)]);
 }

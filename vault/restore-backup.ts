@@ -41,8 +41,8 @@ export class BackupRestore {
   #systemKeys: SpaceKeys | null = null;
   /** What makes an app, until its entry comes. */
   readonly #appKeys = new Map<string, Change>();
-  /** Apps that were deleted here: nothing of them comes back. */
-  readonly #deadApps = new Set<string>();
+  /** Apps that were deleted here, or whose name is taken: nothing of them comes back. */
+  readonly #deadApps = new Map<string, 'kept' | 'skipped'>();
   readonly #touched = new Set<string>();
   #count = { restored: 0, kept: 0, skipped: 0 };
 
@@ -95,13 +95,17 @@ export class BackupRestore {
 
   /**
    * Begins the second reading. Throws `conflict` where the backup was not proved, and where the store holds more than a
-   * first start makes, unless `intoExisting`.
+   * first start makes, or, of a backup of one app, holds that app, unless `intoExisting`.
    */
   async begin(of: { readonly intoExisting: boolean }): Promise<void> {
     if (this.phase !== 'proved')
       throw new AlterError('conflict', { detail: 'All lines of the backup have to be proved first.' });
-    const first = await this.#findFirstApp();
-    if (first === null && !of.intoExisting)
+    const found = await this.#findFirstApp();
+    // One that the backup holds is none that a first start made here, and deleting it would keep it from coming back.
+    const first = this.#manifest!.spaces.some(({ space }) => space === found?.appId) ? null : found;
+    const { appId } = this.seal.header;
+    if (appId !== null) await this.#requireRestorable(appId, of.intoExisting);
+    else if (first === null && !of.intoExisting)
       throw new AlterError('conflict', {
         detail: 'The store is not empty.',
         hint: 'Restore into a new store, or add --into-existing: what the store has stays as it is, and what is missing is added.',
@@ -127,6 +131,25 @@ export class BackupRestore {
     return true;
   }
 
+  async #requireRestorable(appId: string, intoExisting: boolean): Promise<void> {
+    const place = { type: appKeyType, id: appId };
+    const { store } = this.#vault;
+    const [[stored = null], [isGone]] = await Promise.all([
+      store.get(systemSpace, [place]),
+      store.areGone(systemSpace, [place]),
+    ]);
+    if (isGone === true)
+      throw new AlterError('conflict', {
+        detail: 'The app was deleted in this store.',
+        hint: 'What was deleted in a store is not brought back there: restore the app into another one.',
+      });
+    if (stored !== null && !intoExisting)
+      throw new AlterError('conflict', {
+        detail: 'The store has this app.',
+        hint: 'Add --into-existing: what the app has stays as it is, and what is missing is added.',
+      });
+  }
+
   /** Null where somebody has used the store. Without an app where there is none. */
   async #findFirstApp(): Promise<{ readonly appId?: string } | null> {
     const { items, total } = await this.#vault.apps.list({ limit: 1, offset: 0 });
@@ -144,8 +167,9 @@ export class BackupRestore {
 
   async #restore({ space, attempt, records }: RecordsLine): Promise<void> {
     if (this.#manifest!.spaces.find((one) => one.space === space)?.attempt !== attempt) return;
-    if (this.#deadApps.has(space)) {
-      this.#count.kept += records.length;
+    const dead = this.#deadApps.get(space);
+    if (dead !== undefined) {
+      this.#count[dead] += records.length;
       return;
     }
     this.#touched.add(space);
@@ -174,7 +198,7 @@ export class BackupRestore {
         const isSame = Buffer.compare(own, appKey) === 0;
         own.fill(0);
         if (!isSame) throw new AlterError('conflict', { detail: `The app ${id} has another key here.` });
-      } else if (isGone === true) this.#deadApps.add(id);
+      } else if (isGone === true) this.#deadApps.set(id, 'kept');
       else {
         const { keys, change } = await keyring.adopt(id, appKey);
         keyring.remember(keys);
@@ -222,8 +246,20 @@ export class BackupRestore {
       this.#count.restored += changes.length;
     } catch (error) {
       if (!(error instanceof RevisionConflict || error instanceof NameTaken)) throw error;
-      if (changes.length === 1) this.#count.skipped++;
+      if (changes.length === 1) this.#skip(changes[0]!);
       else for (const one of changes) await this.#commit(space, [one]);
     }
+  }
+
+  /** Of an app whose name is taken nothing else is restored either: nobody could reach it. */
+  #skip([change]: readonly Change[]): void {
+    this.#count.skipped++;
+    if (change?.type !== entryKind.type) return;
+    if (this.seal.header.appId === change.id)
+      throw new AlterError('conflict', {
+        detail: 'Another app of this store has the name of this one.',
+        hint: 'Rename that app first, with `alter apps update`.',
+      });
+    this.#deadApps.set(change.id, 'skipped');
   }
 }

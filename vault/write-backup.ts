@@ -1,18 +1,29 @@
 import { AlterError } from '../core/errors.ts';
+import { entryKind } from './app-repository.ts';
 import { BackupSeal } from './backup-lines.ts';
+import { keyOwnerKind } from './key-repository.ts';
 import { appKeyType, systemSpace, wrappingContext } from './keyring.ts';
 import { findRecordKind, isAboutAudit, isTransient, recordTypes } from './record-kinds.ts';
 import { openRecord } from './sealed-records.ts';
 import type { StoredRecord } from './store.ts';
 import { fromStoreFailure } from './store-failure.ts';
 import type { Vault } from './vault.ts';
+import { webhookOwnerKind } from './webhook-repository.ts';
 import { unwrapKey } from './wrapped-key.ts';
 
 const pageSize = 200;
 const lineBytes = 64 * 1024;
 const maxAttempts = 5;
+/** What the system space says of an app. */
+const typesOfApp: readonly string[] = [
+  appKeyType,
+  ...[entryKind, keyOwnerKind, webhookOwnerKind].map(({ type }) => type),
+];
 
-/** Writes everything that the store has sealed, without the audit: line by line, each when it is asked for. */
+/**
+ * Writes everything that the store has sealed, or what there is of one app, without the audit: line by line, each when it is
+ * asked for.
+ */
 export class BackupWriter {
   readonly seal: BackupSeal;
   /** Records that are in the lines so far. */
@@ -22,8 +33,8 @@ export class BackupWriter {
   #next = 0;
   #last: { readonly index: number; readonly line: string; readonly done: boolean } | null = null;
 
-  static async open(vault: Vault, now: number): Promise<BackupWriter> {
-    return new BackupWriter(vault, await BackupSeal.issue(vault.kms, now));
+  static async open(vault: Vault, now: number, appId: string | null = null): Promise<BackupWriter> {
+    return new BackupWriter(vault, await BackupSeal.issue(vault.kms, now, appId));
   }
 
   private constructor(vault: Vault, seal: BackupSeal) {
@@ -83,13 +94,13 @@ export class BackupWriter {
     let line: StoredRecord[] = [];
     let bytes = 0;
     for (const type of recordTypes) {
-      if (isTransient({ type }) || isAboutAudit({ type })) continue;
+      if (isTransient({ type }) || isAboutAudit({ type }) || !this.#mayHold(space, type)) continue;
       let after: string | undefined;
       for (;;) {
         const query = { space, type, limit: pageSize };
         const { records } = await this.#vault.store.list(after === undefined ? query : { ...query, after });
         for (const record of records) {
-          await this.#requireSound(space, record);
+          if (!(await this.#holds(space, record))) continue;
           if (bytes > 0 && bytes + record.body.length > lineBytes) {
             yield line;
             line = [];
@@ -105,11 +116,22 @@ export class BackupWriter {
     if (line.length > 0) yield line;
   }
 
-  /** A backup that can't be restored is worse than none. */
-  async #requireSound(space: string, record: StoredRecord): Promise<void> {
+  /** Of the system, one app needs its name, its key, what leads to it, and the key that these are sealed under. */
+  #mayHold(space: string, type: string): boolean {
+    return this.seal.header.appId === null || space !== systemSpace || typesOfApp.includes(type);
+  }
+
+  /** Rejects with `state_invalid` for what can't be opened: a backup that can't be restored is worse than none. */
+  async #holds(space: string, record: StoredRecord): Promise<boolean> {
     const { type, id, revision, body } = record;
-    if (type === appKeyType) (await unwrapKey(this.#vault.kms, body, wrappingContext(id, revision))).fill(0);
-    else openRecord(findRecordKind(type)!, await this.#vault.keyring.of(space), id, record);
+    const only = space === systemSpace ? this.seal.header.appId : null;
+    if (type === appKeyType) {
+      if (only !== null && id !== only && id !== systemSpace) return false;
+      (await unwrapKey(this.#vault.kms, body, wrappingContext(id, revision))).fill(0);
+      return true;
+    }
+    const { value } = openRecord(findRecordKind(type)!, await this.#vault.keyring.of(space), id, record);
+    return only === null || (value as { readonly appId?: string }).appId === only;
   }
 
   async #positionOf(space: string): Promise<string> {

@@ -42,6 +42,9 @@ describe.each([
       for (const canary of first.canaries) expect(text).not.toContain(canary);
       const verified = await run(first, 'backup', 'verify', file);
       expect([verified.code, JSON.parse(verified.stdout)]).toMatchObject([0, { apps: 1 }]);
+      expect((await run(first, 'backup', 'create', '--app', 'default', '--file', `${file}.one`)).code).toBe(0);
+      const one = JSON.parse((await run(first, 'backup', 'verify', `${file}.one`)).stdout) as { app_id: string };
+      expect([one.app_id, JSON.parse(verified.stdout).app_id]).toEqual([first.appId, null]);
       const { backup_id: id } = JSON.parse(verified.stdout) as { backup_id: string };
 
       const second = await Rig.open({ store: to, rootKey: first.rootKey });

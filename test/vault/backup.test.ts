@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { BackupSeal } from '../../vault/backup-lines.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { BackupRestore } from '../../vault/restore-backup.ts';
 import { StateMarks } from '../../vault/state-marks.ts';
@@ -35,8 +36,8 @@ beforeEach(async () => {
 });
 afterEach(() => filled.close());
 
-async function write(vault: Vault = filled.vault): Promise<string[]> {
-  const writer = await BackupWriter.open(vault, startOfTime);
+async function write(vault: Vault = filled.vault, only: string | null = null): Promise<string[]> {
+  const writer = await BackupWriter.open(vault, startOfTime, only);
   const lines = [writer.seal.headerLine];
   for (let index = 0; ; index++) {
     const { line, done } = await writer.line(index);
@@ -141,6 +142,7 @@ describe('a backup', () => {
       lines.with(0, other[0]!),
       lines.with(0, lines[0]!.replace('"alter_egress_backup":1', '"alter_egress_backup":2')),
       lines.with(0, lines[0]!.replace(/"created_at":\d/, '"created_at":9')),
+      lines.with(0, lines[0]!.replace('"key":', `"app_id":"${appId}","key":`)),
       ['{}', ...lines.slice(1)],
       ['SQLite format 3', ...lines.slice(1)],
     ])
@@ -207,6 +209,61 @@ describe('a backup', () => {
     const again = await openVault({ store, kms, clock: () => startOfTime, marks: new StateMarks({ path }) });
     expect((await (await again.app(appId)).secrets.get(secretId)).value.version).toBe(2);
     await again.store.close();
+  });
+
+  it('of one app holds nothing of others, and goes into a store that others use', async () => {
+    const other = (await filled.vault.apps.create({ name: 'other' })).value.id;
+    await (await filled.vault.app(other)).keys.create(newKey(other));
+    const lines = await write(filled.vault, appId);
+    const seal = await BackupSeal.open(filled.vault.kms, lines[0]!);
+    const held = lines.slice(1).flatMap((line, index) => {
+      const read = seal.open(line, index);
+      return read.kind === 'records' ? read.records.map(({ type, id }) => ({ space: read.space, type, id })) : [];
+    });
+    expect(held.filter(({ space }) => space === 'system').map(({ type }) => type)).toEqual([
+      ...['app-key', 'app-key', 'app-entry', 'key-owner'],
+    ]);
+    expect(new Set(held.map(({ space }) => space))).toEqual(new Set(['system', appId]));
+    expect(lines.join()).not.toContain(other);
+
+    const vault = await openEmpty();
+    await vault.authority.create({ certificatePem: 'its own', privateKeyPem: 'its own' });
+    const busy = (await vault.apps.create({ name: 'busy' })).value.id;
+    await (await vault.app(busy)).keys.create(newKey(busy));
+    expect((await restore(vault, lines)).count).toMatchObject({ kept: 0, skipped: 0 });
+    const app = await vault.app(appId);
+    expect((await app.secrets.get('stripe-live')).value.id).toBe(secretId);
+    expect((await app.grants.get(grantIds[1]!)).value.revokedAt).toBe(startOfTime);
+    expect((await vault.apps.list({ limit: 9, offset: 0 })).items.map(({ value }) => value.name).sort()).toEqual([
+      ...['busy', 'shop'],
+    ]);
+    expect(await vault.authority.find()).toMatchObject({ certificatePem: 'its own' });
+
+    await app.keys.revoke(keyId);
+    await expect(restore(vault, lines)).rejects.toMatchObject({ code: 'conflict' });
+    expect((await restore(vault, lines, true)).count).toMatchObject({ restored: 0, skipped: 0 });
+    expect((await app.keys.get(keyId)).value.revokedAt).not.toBeNull();
+    await vault.apps.delete(appId);
+    await expect(restore(vault, lines, true)).rejects.toMatchObject({ detail: 'The app was deleted in this store.' });
+    await vault.store.close();
+
+    const named = await openEmpty();
+    const namesake = (await named.apps.create({ name: 'shop' })).value.id;
+    await (await named.app(namesake)).keys.create(newKey(namesake));
+    await expect(restore(named, lines)).rejects.toMatchObject({ detail: expect.stringContaining('has the name') });
+    await expect(named.apps.get(appId)).rejects.toMatchObject({ code: 'not_found' });
+    await named.store.close();
+  });
+
+  it('comes back into the store that it is of where all but the app was lost', async () => {
+    await filled.vault.apps.update(appId, (app) => app, undefined, 'default'); // as a first start would call it
+    const lines = await write();
+    const app = await filled.vault.app(appId);
+    for (const type of ['secret', 'key'])
+      for (const { id, revision } of (await filled.store.list({ space: appId, type, limit: 9 })).records)
+        await filled.store.commit(appId, [{ kind: 'delete', type, id, expectedRevision: revision }]);
+    expect((await restore(filled.vault, lines, true)).count.restored).toBe(2);
+    expect((await app.keys.get(keyId)).value.id).toBe(keyId);
   });
 
   it('reads an app again that changes meanwhile, and holds no broken record', async () => {

@@ -31,11 +31,11 @@ export default class BackupRestore extends BaseCommand {
     const { restorePath, state } = await proveBackup(admin, args.file, (lines) =>
       progress.tell(`${lines} lines proved`),
     ).finally(() => progress.end());
-    const { backup_id: id, created_at: createdAt, apps, records, phase } = state;
+    const { backup_id: id, app_id: appId, created_at: createdAt, apps, records, phase } = state;
     if (phase !== 'proved')
       throw new Failure({ exit: exitCodes.error, code: 'backup_invalid', detail: 'The backup is not complete.' });
     await confirmByName({
-      act: `This restores ${String(apps)} apps with ${String(records)} records as they were at ${String(createdAt)}. What was revoked since, and is not known to this store, is valid again.`,
+      act: `This restores ${appId === null ? `${String(apps)} apps` : `the app ${String(appId)}`} with ${String(records)} records as they were at ${String(createdAt)}. What was revoked since, and is not known to this store, is valid again.`,
       name: String(id),
       given: flags.confirm ?? null,
     });
@@ -52,6 +52,9 @@ export default class BackupRestore extends BaseCommand {
     let done = await admin.post(`${restorePath}/finish`, {});
     while (done.phase !== 'done') done = await admin.post(`${restorePath}/finish`, {});
     const { restored, kept, skipped } = done;
-    this.printResult({ backup_id: id, created_at: createdAt, apps, records, restored, kept, skipped }, flags);
+    this.printResult(
+      { backup_id: id, app_id: appId, created_at: createdAt, apps, records, restored, kept, skipped },
+      flags,
+    );
   }
 }

@@ -19,9 +19,9 @@ export default class BackupVerify extends BaseCommand {
     const { state } = await proveBackup(this.openAdmin(flags), args.file, (lines) =>
       progress.tell(`${lines} lines`),
     ).finally(() => progress.end());
-    const { backup_id, created_at, apps, records, phase } = state;
+    const { backup_id, app_id, created_at, apps, records, phase } = state;
     if (phase !== 'proved')
       throw new Failure({ exit: exitCodes.error, code: 'backup_invalid', detail: 'The backup is not complete.' });
-    this.printResult({ backup_id, created_at, apps, records }, flags);
+    this.printResult({ backup_id, app_id, created_at, apps, records }, flags);
   }
 }
