@@ -32,12 +32,13 @@ describe('the documentation', () => {
         expect([...settingNames, 'ALTER_PAT']).toContain(name);
   });
 
-  it('names in test/attack/README.md only files that are there', () => {
+  it('names in test/attack/README.md every attack, and only files that are there', () => {
     const folder = new URL('attack/', import.meta.url);
     const text = readFileSync(new URL('README.md', folder), 'utf8');
     const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
     for (const [, name = ''] of text.matchAll(/`([a-z-]+)`/g))
       if (name !== 'smaller') expect(files).toContain(`${name}.test.ts`);
+    expect(files.filter((name) => !text.includes(`\`${name.replace('.test.ts', '')}\``))).toEqual([]);
     for (const [, path = ''] of text.matchAll(/`(test\/[\w./-]+)`/g))
       expect([path, existsSync(new URL(`../${path}`, import.meta.url))]).toEqual([path, true]);
   });

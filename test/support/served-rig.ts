@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { verifyChain } from '../../vault/audit-chain.ts';
@@ -23,6 +23,8 @@ export interface ServedRigOptions {
   readonly openFiles?: number;
   /** A command that is given the service to run in its own place. */
   readonly within?: readonly string[];
+  /** Where upstreams' certificates come from; a fresh one, unless an upstream was started before the rig. */
+  readonly authority?: TestAuthority;
 }
 
 const bin = resolve('dist/cli/bin.js');
@@ -54,11 +56,13 @@ export class ServedRig {
     this.exit = new Promise((done) => child.once('close', done));
   }
 
-  static async open({ settings, openFiles, redis, within = [] }: ServedRigOptions = {}): Promise<ServedRig> {
-    const authority = await TestAuthority.create();
+  static async open({ settings, openFiles, redis, within = [], ...given }: ServedRigOptions = {}): Promise<ServedRig> {
+    const authority = given.authority ?? (await TestAuthority.create());
     const sink = await Sink.open({ authority, host: 'a.test' });
     const directory = mkdtempSync(join(tmpdir(), 'alter-served-'));
     const rootKey = randomBytes(32).toString('base64');
+    const rootKeyFile = join(directory, 'root.key');
+    if (redis) writeFileSync(rootKeyFile, rootKey, { mode: 0o600 });
     const env = {
       PATH: '/usr/bin:/bin',
       ALTER_PROXY_LISTEN: '127.0.0.1:0',
@@ -67,7 +71,7 @@ export class ServedRig {
       ALTER_HOSTS: 'a.test=127.0.0.1',
       ALTER_ALLOW_ADDRESSES: `127.0.0.1:${sink.port}`,
       ALTER_UPSTREAM_CA: authority.material.certificatePem,
-      ...(redis ? { ALTER_STORE_URL: redis.url, ALTER_ROOT_KEY: rootKey } : {}),
+      ...(redis ? { ALTER_STORE_URL: redis.url, ALTER_ROOT_KEY_FILE: rootKeyFile } : {}),
       ...settings,
     };
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
@@ -101,6 +105,18 @@ export class ServedRig {
     return Number(/^ {2}proxy {2}https?:\/\/127\.0\.0\.1:(\d+)$/m.exec(this.stdout)![1]);
   }
 
+  get adminUrl(): string {
+    return /^ {2}admin {2}(\S+)/m.exec(this.stdout)![1]!;
+  }
+
+  get pat(): string {
+    return this.#pat;
+  }
+
+  get appId(): string {
+    return this.#appId;
+  }
+
   get target(): string {
     return `a.test:${this.sink.port}`;
   }
@@ -118,8 +134,7 @@ export class ServedRig {
   }
 
   async admin<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T> {
-    const [, base] = /^ {2}admin {2}(\S+)/m.exec(this.stdout)!;
-    const response = await fetch(`${base}/v1/apps/${this.#appId}${path}`, {
+    const response = await fetch(`${this.adminUrl}/v1/apps/${this.#appId}${path}`, {
       method,
       headers: { authorization: `Bearer ${this.#pat}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
