@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AuditVerdict } from '../vault/verify-audit.ts';
 import { trimmed } from './audit-retention.ts';
 import { appRoute, type Route } from './route.ts';
 import { line, requests, responses, time } from './schemas.ts';
@@ -12,7 +13,7 @@ const link = z.strictObject({
     .refine((text) => /^[\da-f]{64}$/.test(text), 'must be 64 hex digits')
     .meta({ description: 'In hex' }),
 });
-const verification = {
+export const verification = {
   request: z.strictObject({
     known: z
       .array(link)
@@ -79,13 +80,16 @@ export const auditRoutes: readonly Route[] = [
     status: 200,
     response: verification.response,
     async answer({ app, readBody }) {
-      const verdict = await app.audit.verify(readBody().known ?? []);
-      if (verdict.kind === 'intact') {
-        const { entries, chains, trim } = verdict;
-        return { body: { intact: true, entries, trimmed: trimmed(trim), chains, break: null } };
-      }
-      const { entries, writer, sequence, problem } = verdict;
-      return { body: { intact: false, entries, trimmed: null, chains: [], break: { writer, sequence, problem } } };
+      return { body: representVerdict(await app.audit.verify(readBody().known ?? [])) };
     },
   }),
 ];
+
+export function representVerdict(verdict: AuditVerdict): z.input<typeof verification.response> {
+  if (verdict.kind === 'intact') {
+    const { entries, chains, trim } = verdict;
+    return { intact: true, entries, trimmed: trimmed(trim), chains: [...chains], break: null };
+  }
+  const { entries, writer, sequence, problem } = verdict;
+  return { intact: false, entries, trimmed: null, chains: [], break: { writer, sequence, problem } };
+}

@@ -70,6 +70,12 @@ interface AppChoice extends AdminChoice {
   readonly app?: string | undefined;
 }
 
+/** Of the commands that read the audit. */
+export const systemFlag = Flags.boolean({
+  description: 'The audit of what belongs to no app, such as tokens for all apps and apps that were deleted.',
+  exclusive: ['app'],
+});
+
 /** The flags of a list that is paged by offset. */
 export const pageFlags = {
   limit: Flags.integer({ description: 'How many at most.', min: 1, max: 1000, default: 200 }),
@@ -147,6 +153,11 @@ export abstract class BaseCommand extends Command {
         'Name it with --app, set ALTER_APP_ID, or link the directory with `alter link APP`.',
       );
     return `/v1/apps/${pathPart(app, flags.app === undefined ? 'ALTER_APP_ID' : '--app')}`;
+  }
+
+  /** `/v1/apps/{app}/audit`, or with --system `/v1/audit`. Throws a usage failure where neither is chosen. */
+  protected auditPath(flags: AppChoice & { readonly system?: boolean | undefined }): string {
+    return flags.system === true ? '/v1/audit' : `${this.appPath(flags)}/audit`;
   }
 
   protected print(text: string): void {

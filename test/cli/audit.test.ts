@@ -90,6 +90,44 @@ describe('audit retention', () => {
   });
 });
 
+describe('audit --system', () => {
+  it('shows, follows, exports and proves what belongs to no app, to tokens for all apps alone', async () => {
+    const { token } = (
+      await rig.send('POST', '/v1/tokens', {
+        body: { name: 'ci', scopes: ['dashboard_audit:read'], app_id: rig.app.id },
+      })
+    ).json;
+    const other = (await rig.send('POST', '/v1/tokens', { body: { name: 'all', scopes: ['dashboard_audit:read'] } }))
+      .json;
+    const listed = (await run('list', '--system', '--output', 'jsonl')).stdout.trimEnd().split('\n');
+    const events = listed.map((line): Json => JSON.parse(line));
+    expect(events.map(({ event }) => event)).toContain('token.created');
+    for (const { app_id } of events) expect(app_id).toBe('system');
+    const newest = events[0]!;
+    expect(JSON.stringify(newest)).toContain(other.id);
+    const withoutApp = { ...env, ALTER_APP_ID: '' };
+    const [shown, exported, tailed, verified, notOfApp, both, acknowledged, ...limited] = await Promise.all([
+      alter(['audit', 'show', '--system', newest.id], { env: withoutApp }),
+      alter(['audit', 'export', '--system'], { env: withoutApp }),
+      alter(['audit', 'tail', '--system', '--output', 'jsonl'], { env: withoutApp }),
+      alter(['audit', 'verify', '--system'], { env: withoutApp }),
+      run('show', newest.id),
+      run('list', '--system', '--app', 'default'),
+      run('export', '--system', '--acknowledge'),
+      ...[['list'], ['show', newest.id], ['verify']].map((words) =>
+        alter(['audit', ...words, '--system'], { env: { ...env, ALTER_PAT: token } }),
+      ),
+    ]);
+    expect(JSON.parse(shown.stdout)).toEqual(newest);
+    expect(exported.stdout.trimEnd().split('\n')).toEqual(listed.toReversed());
+    expect(tailed.stdout).toBe(exported.stdout);
+    expect(JSON.parse(verified.stdout)).toMatchObject({ intact: true, break: null });
+    expect([notOfApp.code, both.code, acknowledged.code]).toEqual([4, 2, 2]);
+    for (const one of limited)
+      expect(one).toMatchObject({ code: 7, stderr: expect.stringContaining('limited to one app') });
+  });
+});
+
 describe('audit list', () => {
   it('is bounded in time', async () => {
     const ids = async (...words: string[]) =>

@@ -3,7 +3,7 @@ import { type AdminClient, isObject } from '../../admin-client.ts';
 import { csvColumns, csvLine } from '../../audit-csv.ts';
 import { auditFilterFlags, auditFilters } from '../../audit-filter-flags.ts';
 import { readAuditPages } from '../../audit-pages.ts';
-import { adminFlags, appFlags, BaseCommand } from '../../base-command.ts';
+import { adminFlags, appFlags, BaseCommand, systemFlag } from '../../base-command.ts';
 import { usageFailure } from '../../failure.ts';
 import { presentObject } from '../../present.ts';
 
@@ -26,8 +26,10 @@ export default class AuditExport extends BaseCommand {
     acknowledge: Flags.boolean({
       description:
         'Begin after what was acknowledged before, and acknowledge what was written: retention that waits for that may remove it.',
+      exclusive: ['system'],
     }),
     ...auditFilterFlags,
+    system: systemFlag,
     ...adminFlags,
     app: appFlags.app,
   };
@@ -42,7 +44,7 @@ export default class AuditExport extends BaseCommand {
         'Export all of it, and filter the file.',
       );
     const admin = this.openAdmin(flags);
-    const path = `${this.appPath(flags)}/audit`;
+    const path = this.auditPath(flags);
     const query = { limit: 1000, order: 'asc', ...filters };
     const after = flags.acknowledge === true ? await findAcknowledged(admin, path) : null;
     let taken: string | null = null;

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { auditFilterFlags, auditFilters } from '../../audit-filter-flags.ts';
-import { appFlags, BaseCommand } from '../../base-command.ts';
+import { appFlags, BaseCommand, systemFlag } from '../../base-command.ts';
 
 export default class AuditList extends BaseCommand {
   static override operation = 'listAudit';
@@ -11,6 +11,7 @@ export default class AuditList extends BaseCommand {
       command: 'alter audit list --secret stripe-live --event request.completed',
     },
     { description: 'What failed in the last hour', command: 'alter audit list --since 1h --outcome failed' },
+    { description: 'Tokens for all apps, and apps that were deleted', command: 'alter audit list --system' },
     { description: 'As lines of JSON', command: 'alter audit list --limit 500 --output jsonl' },
   ];
   static override flags = {
@@ -22,6 +23,7 @@ export default class AuditList extends BaseCommand {
       default: 'desc' as const,
     })(),
     ...auditFilterFlags,
+    system: systemFlag,
     ...appFlags,
   };
 
@@ -29,7 +31,7 @@ export default class AuditList extends BaseCommand {
     const { flags } = await this.parse(AuditList);
     const { limit, after, order } = flags;
     const query = { limit, after, order, ...auditFilters(flags) };
-    const page = await this.openAdmin(flags).get(`${this.appPath(flags)}/audit`, query);
+    const page = await this.openAdmin(flags).get(this.auditPath(flags), query);
     this.printPage(
       page,
       {

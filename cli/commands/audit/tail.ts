@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Flags } from '@oclif/core';
 import { auditFilterFlags, auditFilters } from '../../audit-filter-flags.ts';
 import { readAuditPages } from '../../audit-pages.ts';
-import { appFlags, BaseCommand } from '../../base-command.ts';
+import { appFlags, BaseCommand, systemFlag } from '../../base-command.ts';
 import { usageFailure } from '../../failure.ts';
 import { type JsonObject, parseFieldNames, presentObject } from '../../present.ts';
 import { printable } from '../../printable.ts';
@@ -21,6 +21,7 @@ export default class AuditTail extends BaseCommand {
     follow: Flags.boolean({ char: 'f', description: 'Go on with what follows, until Ctrl-C.' }),
     lines: Flags.integer({ char: 'n', description: 'How many to begin with.', min: 0, max: perPage, default: 20 }),
     ...auditFilterFlags,
+    system: systemFlag,
     ...appFlags,
   };
 
@@ -33,7 +34,7 @@ export default class AuditTail extends BaseCommand {
         ? presentObject(event, { format: 'jsonl', fields, maxWidth: null })
         : `${(fields ?? columns).map((name) => wordOf(event[name])).join('  ')}\n`;
     const admin = this.openAdmin(flags);
-    const path = `${this.appPath(flags)}/audit`;
+    const path = this.auditPath(flags);
     const { cursor } = await admin.get(path, { limit: 1, order: 'desc' });
     let after = typeof cursor === 'string' ? cursor : null;
     const shown = new Set<unknown>();

@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core';
-import { appFlags, BaseCommand } from '../../base-command.ts';
+import { appFlags, BaseCommand, systemFlag } from '../../base-command.ts';
 import { exitCodes, Failure, usageFailure } from '../../failure.ts';
 import { parseFileArgument, parseJsonObject, readTextFile } from '../../file-argument.ts';
 
@@ -16,6 +16,7 @@ export default class AuditVerify extends BaseCommand {
   ];
   static override flags = {
     known: Flags.string({ description: 'An earlier answer.', helpValue: '@FILE.json' }),
+    system: systemFlag,
     ...appFlags,
   };
 
@@ -30,7 +31,7 @@ export default class AuditVerify extends BaseCommand {
       throw usageFailure(`${input}: this is not the answer of an earlier "alter audit verify".`);
     const isEmpty = !Array.isArray(earlier.chains) || earlier.chains.length === 0;
     const known = isEmpty ? {} : { known: earlier.chains };
-    const verdict = await this.openAdmin(flags).post(`${this.appPath(flags)}/audit/verify`, known);
+    const verdict = await this.openAdmin(flags).post(`${this.auditPath(flags)}/verify`, known);
     this.printResult(verdict, flags);
     if (verdict.intact !== true)
       throw new Failure({
