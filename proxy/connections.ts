@@ -47,6 +47,7 @@ export class Connections {
     const watched: Watched = {
       socket,
       phase: 'first-byte',
+      behindFirstByte: 'head',
       turn: 0,
       current: null,
       expired: () => expired(client),
@@ -79,6 +80,7 @@ export class Connections {
     watched.socket = secure;
     watched.turn++;
     watched.phase = 'first-byte';
+    watched.behindFirstByte = 'head';
   }
 
   /** Counts a connection for a key, once. Throws `overloaded`. */

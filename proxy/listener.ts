@@ -331,10 +331,8 @@ export class Listener {
     const { watched } = client;
     watched.turn++;
     watched.phase = 'first-byte';
-    const secure = await terminate(watched.socket, rest, tunnel.origin, this.#plane.leaves, () => {
-      watched.turn++;
-      watched.phase = 'handshake';
-    });
+    watched.behindFirstByte = 'handshake';
+    const secure = await terminate(watched.socket, rest, tunnel.origin, this.#plane.leaves);
     if (secure === null) return;
     client.tunnel = tunnel;
     this.#connections.readFrom(client, secure);

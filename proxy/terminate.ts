@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { LeafCache } from '../certs/leaf-cache.ts';
 import { type Origin, parseHost } from '../core/origin.ts';
-import { firstBytes } from './first-bytes.ts';
 import { shakeHands } from './server-tls.ts';
 
 const handshakeRecord = 0x16;
@@ -16,15 +15,14 @@ export async function terminate(
   head: Buffer,
   origin: Origin,
   leaves: LeafCache,
-  onHello: () => void,
 ): Promise<TLSSocket | null> {
-  const first = head.length > 0 ? head : await firstBytes(socket);
-  if (first === null || first[0] !== handshakeRecord) {
-    socket.destroy();
-    return null;
+  if (head.length > 0) {
+    if (head[0] !== handshakeRecord) {
+      socket.destroy();
+      return null;
+    }
+    socket.unshift(head);
   }
-  onHello();
-  socket.unshift(first);
   const secure = await shakeHands(socket, {
     secureContext: leaves.secureContextFor(origin),
     ALPNProtocols: ['http/1.1'],

@@ -42,6 +42,8 @@ export interface Watched {
   /** Where bytes are counted; changes from the TCP to the TLS socket once that is up. */
   socket: Socket;
   phase: Phase;
+  /** What the first byte begins. */
+  behindFirstByte: 'head' | 'handshake';
   /** One more with every request that began or ended: two sweeps may see `idle` with a whole request in between. */
   turn: number;
   /** Asked on every sweep while a request is under way. */
@@ -97,7 +99,8 @@ export class Watchdog {
       const turned = watched.turn !== state.turn;
       state.turn = watched.turn;
       if (watched.current !== null) watched.phase = watched.current();
-      else if (moved && !turned && (watched.phase === 'idle' || watched.phase === 'first-byte')) watched.phase = 'head';
+      else if (moved && !turned && watched.phase === 'idle') watched.phase = 'head';
+      else if (moved && !turned && watched.phase === 'first-byte') watched.phase = watched.behindFirstByte;
       if (turned || watched.phase !== state.phase || (moved && renewedByBytes.has(watched.phase))) {
         state.phase = watched.phase;
         state.sinceMs = nowMs;
