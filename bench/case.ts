@@ -2,15 +2,19 @@ import type { Sample } from './sample.ts';
 
 /** What is asked of the generator in one round. */
 export interface Load {
-  readonly mode: 'keep-alive' | 'tunnel' | 'idle';
+  readonly mode: 'keep-alive' | 'tunnel' | 'idle' | 'socket';
   readonly connections: number;
   /** TLS sessions are resumed where the proxy offers it. */
   readonly resume?: boolean;
+  /** Timed is only until the first byte of the body, and the connection is closed then. */
+  readonly firstByte?: boolean;
+  /** Every connection is to a host that the contender has not seen before. */
+  readonly cold?: boolean;
   readonly method?: 'GET' | 'PUT';
   readonly path: string;
   readonly uploadBytes?: number;
-  /** Bytes of the body of the answer; anything else is an error. */
-  readonly expectBytes: number;
+  /** Bytes of the body of the answer; anything else is an error. Without it there is none to count. */
+  readonly expectBytes?: number;
 }
 
 /** A figure of a sample. Null: it can't be told. */

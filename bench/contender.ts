@@ -13,6 +13,8 @@ export interface Route {
   readonly caFile: string;
   /** What the client sends by itself: the credential only where nothing injects it. */
   readonly headers: readonly string[];
+  /** Ids, a line each: every request names the next of them as its grant. */
+  readonly grantsFile?: string;
 }
 
 export interface Running {
@@ -21,6 +23,8 @@ export interface Running {
   readonly pids: readonly number[];
   /** Of a store that runs beside it, which is measured apart. */
   readonly storePids: readonly number[];
+  /** Where `/metrics` is; only ours has it. */
+  readonly opsPort?: number;
   stop(): Promise<void>;
 }
 
@@ -28,6 +32,8 @@ export interface Surroundings {
   /** Of this start alone; removed afterwards. */
   readonly directory: string;
   readonly upstream: Upstream;
+  /** The load is to ever new hosts, the names of `coldHostNames`: they are to resolve. */
+  readonly coldHosts?: boolean;
   /** Where it is given, Node writes a CPU profile into this directory; only ours knows how. */
   readonly profileDirectory: string | null;
 }
@@ -39,6 +45,8 @@ export interface Contender {
   readonly description: string;
   /** Its code is compiled while it runs, so that it needs a longer warm-up. */
   readonly compilesLate?: boolean;
+  /** Left out of `--quick`. */
+  readonly slow?: boolean;
   /** The version that would run, or why it can't. */
   readonly find: () => { readonly version: string } | { readonly missing: string };
   readonly start: (surroundings: Surroundings) => Promise<Running>;

@@ -1,7 +1,19 @@
 import type { Contender } from './contender.ts';
-import { alter, alterBuffered, alterRedis, alterRedisBuffered, tunnel } from './peers/alter.ts';
+import {
+  alter,
+  alterBuffered,
+  alterManyGrants,
+  alterNodeReader,
+  alterRedis,
+  alterRedisBuffered,
+  alterSigV4,
+  alterTwoWorkers,
+  tunnel,
+} from './peers/alter.ts';
 import { direct } from './peers/direct.ts';
 import { go } from './peers/go.ts';
+import { httpMitm } from './peers/http-mitm-proxy.ts';
+import { mitmproxy } from './peers/mitmproxy.ts';
 import { nginx } from './peers/nginx.ts';
 import { squid } from './peers/squid.ts';
 
@@ -10,8 +22,14 @@ export const contenders: readonly Contender[] = [
   alterBuffered,
   alterRedis,
   alterRedisBuffered,
+  alterSigV4,
+  alterManyGrants,
+  alterTwoWorkers,
+  alterNodeReader,
   squid,
   go,
+  mitmproxy,
+  httpMitm,
   nginx,
   tunnel,
   direct,
@@ -21,6 +39,8 @@ export const contenders: readonly Contender[] = [
 export const interceptors = ['alter', 'squid', 'go', 'nginx'] as const;
 /** And what is less work: the limits. */
 export const peers = [...interceptors, 'tunnel', 'direct'] as const;
+/** Those whose figures are far from all others', in the cases that say most. */
+export const distantPeers = ['mitmproxy', 'http-mitm-proxy'] as const;
 /** Ours beside each of the others that has the same work. */
 export const besidePeers = [
   ['alter', 'squid'],

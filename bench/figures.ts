@@ -62,4 +62,12 @@ export const generatorCpuPerRequest: Figure = {
   better: 'lower',
 };
 
+/** Of ours alone. */
+export const eventLoopDelay: Figure = {
+  title: 'event loop delay p99 ms',
+  of: ({ eventLoopP99Ms }) => eventLoopP99Ms,
+  digits: 1,
+  better: 'lower',
+};
+
 export const ofTraffic = [requestsPerSecond, p50, p99, rss, generatorCpuPerRequest] as const;

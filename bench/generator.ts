@@ -14,7 +14,9 @@ export async function generate(of: {
   readonly seconds: number;
   readonly atReady: () => void | Promise<void>;
 }): Promise<LoadResult> {
-  const child = spawn(buildGenerator(), words(of.load, of.route, of.seconds), { stdio: ['pipe', 'pipe', 'pipe'] });
+  const { load, route } = of;
+  const options = [...words(load, route, of.seconds), ...(load.cold === true ? coldWords(route, load) : [])];
+  const child = spawn(buildGenerator(), options, { stdio: ['pipe', 'pipe', 'pipe'] });
   let printed = '';
   let complaints = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -46,7 +48,19 @@ export async function generate(of: {
   }
   const line = printed.split('\n').find((text) => text.startsWith('{'));
   if (line === undefined) throw new Error(`the generator gave no result: ${complaints}`);
-  return JSON.parse(line) as LoadResult;
+  const result = JSON.parse(line) as LoadResult;
+  if (load.cold === true) usedHosts.set(route, (usedHosts.get(route) ?? 0) + result.handshakes + result.errors);
+  return result;
+}
+
+/** How many of the cold hosts were asked for over a route. */
+const usedHosts = new WeakMap<Route, number>();
+
+/** The number of the first host that nobody asked for. One run uses a few more hosts than it completes handshakes. */
+function coldWords(route: Route, { connections }: Load): string[] {
+  const next = (usedHosts.get(route) ?? 0) + connections + 1;
+  usedHosts.set(route, next);
+  return ['--cold', String(next)];
 }
 
 function words(load: Load, route: Route, seconds: number): string[] {
@@ -60,7 +74,9 @@ function words(load: Load, route: Route, seconds: number): string[] {
     ...option('host', route.host),
     ...option('ca', route.caFile),
     ...route.headers.flatMap((header) => option('header', header)),
+    ...option('grants', route.grantsFile),
     ...option('mode', load.mode),
+    ...(load.firstByte === true ? ['--first-byte'] : []),
     ...(load.resume === true ? ['--resume'] : []),
     ...option('connections', load.connections),
     ...option('seconds', seconds),

@@ -5,6 +5,12 @@
  *   keep-alive  all connections are opened first, then each sends one request after the other
  *   tunnel      every request opens a connection of its own: TCP, CONNECT, TLS, request, close
  *   idle        all connections are opened and send one request; told to go, each sends one more
+ *   socket      all connections become WebSockets; then each sends one frame after the other, and waits for its echo
+ *
+ * --first-byte    in tunnel mode: timed is a request from its sending to the first byte of the body of its answer, where the
+ *                 connection is closed: how long the first event of a stream takes
+ * --cold N        every connection is to a host of its own: cN.NAME, cN+1.NAME, …
+ * --grants FILE   ids of 36 characters, a line each: every request names the next of them
  *
  * It prints "ready", waits for a line on its standard input, works for --seconds, and prints one line of JSON. An answer
  * counts only with status 200 and a body of --expect bytes; the certificate must come from --ca and be for --name.
@@ -28,15 +34,19 @@
 #include <unistd.h>
 
 enum { HEAD_MAX = 8192, READ_BYTES = 65536, MAX_OPENING = 64, MAX_ERRORS = 1000, STALL_SECONDS = 10 };
-enum mode { KEEP_ALIVE, TUNNEL, IDLE };
-enum state { CLOSED, CONNECTING, CONNECT_SENT, HANDSHAKE, WRITING, READING_HEAD, READING_BODY, RESTING };
+enum { FRAME_BYTES = 100, GRANT_BYTES = 36 };
+enum mode { KEEP_ALIVE, TUNNEL, IDLE, SOCKET };
+enum state { CLOSED, CONNECTING, CONNECT_SENT, HANDSHAKE, WRITING, READING_HEAD, READING_BODY, READING_FRAME, RESTING };
 
 struct conn {
   enum state state;
   int fd;
   SSL *ssl;
   uint64_t started_ns;
-  size_t written;
+  const char *request;    /* shared, or of this connection alone: `own_request` */
+  size_t request_bytes, written;
+  char *own_request, *own_connect, *name;
+  bool upgraded;
   char *head;
   size_t head_bytes;
   int64_t body_left;      /* of a body with a length, or of one chunk */
@@ -54,16 +64,20 @@ static struct {
   int connections;
   double seconds;
   enum mode mode;
-  bool resume;
+  bool resume, first_byte;
+  long cold;              /* number of the next host, or -1 */
   int64_t upload, expect;
-} opt = { .path = "/", .method = "GET", .connections = 64, .seconds = 1, .expect = -1 };
+} opt = { .path = "/", .method = "GET", .connections = 64, .seconds = 1, .cold = -1, .expect = -1 };
 
 static SSL_CTX *ctx;
 static SSL_SESSION *session;
 static int epfd;
 static struct conn *conns;
 static char *request, *connect_request, *upload;
-static size_t request_bytes, connect_request_bytes;
+static size_t request_bytes, grant_at;
+static char *grants;
+static size_t grant_count, next_grant;
+static char frame[6 + FRAME_BYTES], echoed[2 + FRAME_BYTES];
 static char buffer[READ_BYTES];
 
 static bool measuring;
@@ -120,7 +134,54 @@ static void fail(struct conn *c, const char *format, ...) {
   shut(c);
 }
 
+/* What a client sends to these names: a request, and a CONNECT where one is needed. */
+static char *compose_request(const char *host) {
+  char *text;
+  char length[64] = "";
+  if (opt.upload > 0) snprintf(length, sizeof length, "Content-Length: %ld\r\n", (long)opt.upload);
+  const char *upgrade = opt.mode == SOCKET ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" : "";
+  const char *grant = grants != NULL ? "X-Alter-Grant: 000000000000000000000000000000000000\r\n" : "";
+  if (asprintf(&text, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nUser-Agent: loadgen\r\n%s%s%s%s\r\n",
+               opt.method, opt.path, host, upgrade, grant, opt.headers, length) < 0) die("out of memory");
+  return text;
+}
+
+static char *compose_connect(const char *authority) {
+  char *text;
+  const char *proof = opt.proxy_authorization;
+  if (asprintf(&text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", authority, authority,
+               proof != NULL ? "Proxy-Authorization: " : "", proof != NULL ? proof : "", proof != NULL ? "\r\n" : "") < 0)
+    die("out of memory");
+  return text;
+}
+
+/* A host that nobody has asked for. */
+static void choose_host(struct conn *c) {
+  char host[300], authority[300];
+  free(c->own_request);
+  free(c->own_connect);
+  free(c->name);
+  snprintf(host, sizeof host, "c%ld.%s", opt.cold, opt.host);
+  c->own_request = compose_request(host);
+  c->own_connect = NULL;
+  if (opt.connect != NULL) {
+    snprintf(authority, sizeof authority, "c%ld.%s", opt.cold, opt.connect);
+    c->own_connect = compose_connect(authority);
+  }
+  if (asprintf(&c->name, "c%ld.%s", opt.cold, opt.name) < 0) die("out of memory");
+  opt.cold++;
+  c->request = c->own_request;
+  c->request_bytes = strlen(c->request);
+}
+
 static void start(struct conn *c) {
+  if (opt.cold >= 0) choose_host(c);
+  else if (opt.mode == SOCKET) {
+    c->upgraded = false;
+    c->request = request;
+    c->request_bytes = request_bytes;
+  }
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd < 0) die("socket: %s", strerror(errno));
   int one = 1;
@@ -142,8 +203,9 @@ static void start_tls(struct conn *c) {
   c->ssl = SSL_new(ctx);
   if (c->ssl == NULL) die("SSL_new");
   SSL_set_fd(c->ssl, c->fd);
-  SSL_set_tlsext_host_name(c->ssl, opt.name);
-  SSL_set1_host(c->ssl, opt.name);
+  const char *name = c->name != NULL ? c->name : opt.name;
+  SSL_set_tlsext_host_name(c->ssl, name);
+  SSL_set1_host(c->ssl, name);
   if (opt.resume && session != NULL) SSL_set_session(c->ssl, session);
   SSL_set_connect_state(c->ssl);
   c->state = HANDSHAKE;
@@ -154,7 +216,11 @@ static void send_request(struct conn *c) {
     resting--;
     busy++;
   }
-  if (opt.mode != TUNNEL) c->started_ns = now_ns();
+  if (grants != NULL) {
+    memcpy(c->own_request + grant_at, grants + GRANT_BYTES * next_grant, GRANT_BYTES);
+    next_grant = (next_grant + 1) % grant_count;
+  }
+  if (opt.mode != TUNNEL || opt.first_byte) c->started_ns = now_ns();
   c->written = c->head_bytes = 0;
   c->state = WRITING;
 }
@@ -181,7 +247,7 @@ static void complete(struct conn *c) {
     shut(c);
     return;
   }
-  if (opt.mode == KEEP_ALIVE && measuring && now < deadline_ns) {
+  if ((opt.mode == KEEP_ALIVE || opt.mode == SOCKET) && measuring && now < deadline_ns) {
     send_request(c);
     return;
   }
@@ -199,10 +265,24 @@ static const char *field(const char *head, const char *name) {
 /* False when the answer is no good; the connection is shut then. */
 static bool read_answer_head(struct conn *c) {
   int status = 0;
-  if (sscanf(c->head, "HTTP/1.%*d %d", &status) != 1 || status != 200) {
+  if (sscanf(c->head, "HTTP/1.%*d %d", &status) != 1 || status != (opt.mode == SOCKET ? 101 : 200)) {
     const char *code = field(c->head, "\r\nX-Alter-Error:");
     fail(c, "status %d %.100s", status, code != NULL ? code : c->head);
     return false;
+  }
+  if (opt.mode == SOCKET) {
+    /* The answer to the one key that is ever sent (RFC 6455 section 1.3). */
+    const char *accept = field(c->head, "\r\nSec-WebSocket-Accept:");
+    if (accept == NULL || strncmp(accept + strspn(accept, " "), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", 30) != 0) {
+      fail(c, "not the answer to a WebSocket");
+      return false;
+    }
+    c->upgraded = true;
+    c->request = frame;
+    c->request_bytes = sizeof frame;
+    c->state = READING_FRAME;
+    c->body_bytes = 0;
+    return true;
   }
   const char *length = field(c->head, "\r\nContent-Length:");
   const char *encoding = field(c->head, "\r\nTransfer-Encoding:");
@@ -214,7 +294,8 @@ static bool read_answer_head(struct conn *c) {
   c->line_bytes = 0;
   c->last_chunk = false;
   c->body_left = length != NULL && !c->chunked ? atoll(length) : 0;
-  if (length == NULL && !c->chunked) {
+  if (length == NULL && !c->chunked && opt.first_byte) c->body_left = INT64_MAX; /* until it is closed */
+  else if (length == NULL && !c->chunked) {
     fail(c, "an answer without a length");
     return false;
   }
@@ -272,7 +353,18 @@ static void take_body(struct conn *c, const char *data, size_t bytes) {
     }
     over = c->body_left == 0;
   }
-  if (over) complete(c);
+  if (over || (opt.first_byte && c->body_bytes > 0)) complete(c);
+}
+
+/* The echo of a frame: the same bytes, unmasked, and nothing else. */
+static void take_frame(struct conn *c, const char *data, size_t bytes) {
+  size_t seen = (size_t)c->body_bytes;
+  if (seen + bytes > sizeof echoed || memcmp(echoed + seen, data, bytes) != 0) {
+    fail(c, "a frame that is not the echo of what was sent");
+    return;
+  }
+  c->body_bytes += (int64_t)bytes;
+  if (c->body_bytes == sizeof echoed) complete(c);
 }
 
 static void take_head(struct conn *c, const char *data, size_t bytes) {
@@ -294,6 +386,16 @@ static void take_head(struct conn *c, const char *data, size_t bytes) {
   end[2] = 0;
   size_t used = (size_t)(end + 4 - c->head) - c->head_bytes;
   if (!read_answer_head(c)) return;
+  if (c->upgraded) {
+    /* Nothing was sent yet that could be echoed. */
+    if (bytes > used) fail(c, "bytes that nobody asked for");
+    else {
+      c->state = RESTING;
+      busy--;
+      resting++;
+    }
+    return;
+  }
   if (bytes > used || (c->body_left == 0 && !c->chunked)) take_body(c, data + used, bytes - used);
 }
 
@@ -311,15 +413,17 @@ static bool settle(struct conn *c, int result, const char *what) {
 }
 
 static bool write_request(struct conn *c) {
-  size_t total = request_bytes + (size_t)opt.upload;
+  size_t total = c->request_bytes + (size_t)opt.upload;
   while (c->written < total) {
-    const char *from = c->written < request_bytes ? request + c->written : upload + (c->written - request_bytes);
-    size_t bytes = c->written < request_bytes ? request_bytes - c->written : total - c->written;
+    bool in_head = c->written < c->request_bytes;
+    const char *from = in_head ? c->request + c->written : upload + (c->written - c->request_bytes);
+    size_t bytes = in_head ? c->request_bytes - c->written : total - c->written;
     int sent = SSL_write(c->ssl, from, (int)(bytes > 262144 ? 262144 : bytes));
     if (!settle(c, sent, "sending")) return false;
     c->written += (size_t)sent;
   }
-  c->state = READING_HEAD;
+  c->state = c->upgraded ? READING_FRAME : READING_HEAD;
+  c->body_bytes = 0;
   return true;
 }
 
@@ -350,13 +454,14 @@ static void drive(struct conn *c) {
           fail(c, "connect: %s", strerror(error));
           return;
         }
-        if (connect_request == NULL) {
+        const char *asked = c->own_connect != NULL ? c->own_connect : connect_request;
+        if (asked == NULL) {
           start_tls(c);
           break;
         }
-        ssize_t sent = write(c->fd, connect_request, connect_request_bytes);
+        ssize_t sent = write(c->fd, asked, strlen(asked));
         if (sent < 0 && errno == EAGAIN) return;
-        if (sent != (ssize_t)connect_request_bytes) {
+        if (sent != (ssize_t)strlen(asked)) {
           fail(c, "CONNECT: %s", strerror(errno));
           return;
         }
@@ -392,10 +497,12 @@ static void drive(struct conn *c) {
         if (opt.upload == 0) return; /* the answer brings an event of its own */
         break;
       case READING_HEAD:
-      case READING_BODY: {
+      case READING_BODY:
+      case READING_FRAME: {
         int got = SSL_read(c->ssl, buffer, sizeof buffer);
         if (!settle(c, got, "reading")) return;
         if (c->state == READING_HEAD) take_head(c, buffer, (size_t)got);
+        else if (c->state == READING_FRAME) take_frame(c, buffer, (size_t)got);
         else take_body(c, buffer, (size_t)got);
         break;
       }
@@ -472,11 +579,29 @@ static void report(double cpu) {
   fflush(stdout);
 }
 
+static void read_grants(const char *path) {
+  FILE *file = fopen(path, "r");
+  char line[64];
+  if (file == NULL) die("%s: %s", path, strerror(errno));
+  while (fgets(line, sizeof line, file) != NULL) {
+    if (strcspn(line, "\r\n") != GRANT_BYTES) die("%s: a line that is not an id of %d characters", path, GRANT_BYTES);
+    if (grant_count % 4096 == 0) grants = realloc(grants, (grant_count + 4096) * GRANT_BYTES);
+    if (grants == NULL) die("out of memory");
+    memcpy(grants + GRANT_BYTES * grant_count++, line, GRANT_BYTES);
+  }
+  fclose(file);
+  if (grant_count == 0) die("%s: no grants", path);
+}
+
 static void read_options(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *name = argv[i];
     if (strcmp(name, "--resume") == 0) {
       opt.resume = true;
+      continue;
+    }
+    if (strcmp(name, "--first-byte") == 0) {
+      opt.first_byte = true;
       continue;
     }
     if (i + 1 == argc) die("%s needs a value", name);
@@ -495,6 +620,8 @@ static void read_options(int argc, char **argv) {
     else if (strcmp(name, "--seconds") == 0) opt.seconds = atof(value);
     else if (strcmp(name, "--upload") == 0) opt.upload = atoll(value);
     else if (strcmp(name, "--expect") == 0) opt.expect = atoll(value);
+    else if (strcmp(name, "--cold") == 0) opt.cold = atol(value);
+    else if (strcmp(name, "--grants") == 0) read_grants(value);
     else if (strcmp(name, "--header") == 0) {
       size_t used = strlen(opt.headers);
       if (used + strlen(value) + 3 > sizeof opt.headers) die("the headers are too long");
@@ -503,13 +630,16 @@ static void read_options(int argc, char **argv) {
       if (strcmp(value, "keep-alive") == 0) opt.mode = KEEP_ALIVE;
       else if (strcmp(value, "tunnel") == 0) opt.mode = TUNNEL;
       else if (strcmp(value, "idle") == 0) opt.mode = IDLE;
-      else die("--mode is keep-alive, tunnel or idle");
+      else if (strcmp(value, "socket") == 0) opt.mode = SOCKET;
+      else die("--mode is keep-alive, tunnel, idle or socket");
     } else die("unknown option %s", name);
   }
   if (opt.address.sin_port == 0 || opt.name == NULL || opt.host == NULL || opt.ca == NULL)
     die("--port, --name, --host and --ca are needed");
   if (opt.connections < 1 || opt.connections > 20000 || opt.seconds <= 0 || opt.seconds > 600)
     die("at most 20000 connections and 600 seconds");
+  if (opt.first_byte && opt.mode != TUNNEL) die("--first-byte goes with --mode tunnel");
+  if (opt.cold >= 0 && (opt.mode != TUNNEL || grants != NULL)) die("--cold goes with --mode tunnel, without --grants");
 }
 
 static void prepare(void) {
@@ -519,19 +649,18 @@ static void prepare(void) {
   setrlimit(RLIMIT_NOFILE, &files);
   if (files.rlim_cur < (rlim_t)opt.connections + 32) die("too few file descriptors: see ulimit -n");
 
-  char length[64] = "";
-  if (opt.upload > 0) snprintf(length, sizeof length, "Content-Length: %ld\r\n", (long)opt.upload);
-  int made = asprintf(&request, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nUser-Agent: loadgen\r\n%s%s\r\n",
-                      opt.method, opt.path, opt.host, opt.headers, length);
-  if (made < 0) die("out of memory");
-  request_bytes = (size_t)made;
-  if (opt.connect != NULL) {
-    made = asprintf(&connect_request, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", opt.connect, opt.connect,
-                    opt.proxy_authorization != NULL ? "Proxy-Authorization: " : "",
-                    opt.proxy_authorization != NULL ? opt.proxy_authorization : "",
-                    opt.proxy_authorization != NULL ? "\r\n" : "");
-    if (made < 0) die("out of memory");
-    connect_request_bytes = (size_t)made;
+  request = compose_request(opt.host);
+  request_bytes = strlen(request);
+  if (grants != NULL) grant_at = (size_t)(strstr(request, "X-Alter-Grant: ") - request) + strlen("X-Alter-Grant: ");
+  if (opt.connect != NULL) connect_request = compose_connect(opt.connect);
+  /* A final binary frame, masked, and its echo without a mask (RFC 6455 section 5.2). */
+  frame[0] = echoed[0] = (char)0x82;
+  frame[1] = (char)(0x80 | FRAME_BYTES);
+  echoed[1] = FRAME_BYTES;
+  memcpy(frame + 2, "mask", 4);
+  for (int i = 0; i < FRAME_BYTES; i++) {
+    echoed[2 + i] = (char)('a' + i % 26);
+    frame[6 + i] = (char)(echoed[2 + i] ^ frame[2 + i % 4]);
   }
   if (opt.upload > 0) {
     upload = malloc((size_t)opt.upload);
@@ -554,7 +683,12 @@ static void prepare(void) {
 
   epfd = epoll_create1(EPOLL_CLOEXEC);
   conns = calloc((size_t)opt.connections, sizeof *conns);
-  for (int i = 0; i < opt.connections; i++) conns[i].head = malloc(HEAD_MAX);
+  for (int i = 0; i < opt.connections; i++) {
+    conns[i].head = malloc(HEAD_MAX);
+    conns[i].request = conns[i].own_request = grants != NULL ? compose_request(opt.host) : NULL;
+    if (grants == NULL) conns[i].request = request;
+    conns[i].request_bytes = request_bytes;
+  }
 }
 
 /* Opens what is closed, MAX_OPENING at a time; never more than `most` connections in all. */

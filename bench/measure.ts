@@ -27,15 +27,18 @@ export async function measureCase(of: {
   readonly directory: string;
   readonly effort: Effort;
   readonly tell: (line: string) => void;
-}): Promise<Map<string, Sample[]>> {
-  const { subject, contenders, effort, tell } = of;
-  const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
+}): Promise<{ readonly samples: Map<string, Sample[]>; readonly failures: Map<string, string> }> {
+  const { subject, effort, tell } = of;
+  let { contenders } = of;
+  const failures = new Map<string, string>();
+  const samples = new Map<string, Sample[]>(of.contenders.map(({ name }) => [name, []]));
   const running = new Map<string, Running>();
   let starts = 0;
   const start = async (contender: Contender): Promise<Running> => {
     const directory = join(of.directory, `${contender.name}-${subject.name}-${starts++}`);
     mkdirSync(directory);
-    const started = await contender.start({ directory, upstream: of.upstream, profileDirectory: null });
+    const coldHosts = subject.load.cold === true;
+    const started = await contender.start({ directory, upstream: of.upstream, coldHosts, profileDirectory: null });
     running.set(contender.name, started);
     await warmUp(started, subject.load, effort.warmUpSeconds * (contender.compilesLate === true ? 3 : 1));
     return started;
@@ -45,15 +48,32 @@ export async function measureCase(of: {
     running.delete(name);
     await started?.stop();
   };
+  /** One that does not work must not end the measurement of the others. */
+  const tryStart = async (contender: Contender): Promise<Running | null> => {
+    const { name } = contender;
+    try {
+      return await start(contender);
+    } catch (error) {
+      const { message } = error as Error;
+      tell(`  ${name} is left out: ${message}`);
+      failures.set(name, message.trim().split('\n').at(-1)!.slice(0, 300));
+      samples.delete(name);
+      await stop(name);
+      return null;
+    }
+  };
   try {
     const rounds = subject.restart === true ? Math.ceil(effort.rounds / 2) : effort.rounds;
     for (let round = 0; round < rounds; round++) {
+      contenders = contenders.filter(({ name }) => !failures.has(name));
       // The order turns from round to round, so that nobody always follows the same one.
       for (let i = 0; i < contenders.length; i++) {
         const contender = contenders[(i + round) % contenders.length]!;
         const { name } = contender;
+        const served = running.get(name) ?? (await tryStart(contender));
+        if (served === null) continue;
         const sample = await measureOnce({
-          running: running.get(name) ?? (await start(contender)),
+          running: served,
           load: subject.load,
           upstream: of.upstream,
           seconds: effort.seconds,
@@ -71,11 +91,11 @@ export async function measureCase(of: {
     }
   } finally {
     for (const name of running.keys()) await stop(name);
-    for (const { name } of contenders)
+    for (const { name } of of.contenders)
       for (let i = 0; i < starts; i++)
         rmSync(join(of.directory, `${name}-${subject.name}-${i}`), { recursive: true, force: true });
   }
-  return samples;
+  return { samples, failures };
 }
 
 export async function warmUp({ route }: Running, load: Load, seconds: number): Promise<void> {
@@ -105,20 +125,35 @@ async function measureOnce(of: {
         await sleep(settleMs);
         rss = rssBytesOf(proxies);
       }
+      if (running.opsPort !== undefined) await readEventLoopDelay(running.opsPort); // each reading begins a new one
       cpu.proxy = cpuSecondsOf(proxies);
       cpu.store = cpuSecondsOf(running.storePids);
       cpu.upstream = cpuSecondsOf(servers);
     },
   });
   const isProxy = proxies.length > 0;
+  const cpuSeconds = isProxy ? cpuSecondsOf(proxies) - cpu.proxy : null;
   return {
     load: result,
     connections: load.connections,
     uploadBytes: load.uploadBytes ?? 0,
-    cpuSeconds: isProxy ? cpuSecondsOf(proxies) - cpu.proxy : null,
+    cpuSeconds,
     storeCpuSeconds: running.storePids.length > 0 ? cpuSecondsOf(running.storePids) - cpu.store : null,
     upstreamCpuSeconds: cpuSecondsOf(servers) - cpu.upstream,
     rssBeforeBytes: isProxy ? rssBefore : null,
     rssBytes: isProxy ? rss || rssBytesOf(proxies) : null,
+    eventLoopP99Ms: running.opsPort === undefined ? null : await readEventLoopDelay(running.opsPort),
   };
+}
+
+/** What Node tells holds the time between two looks of its own; the rest is the delay. */
+const lookEveryMs = 10;
+
+async function readEventLoopDelay(opsPort: number): Promise<number | null> {
+  const text = await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text();
+  // Of several workers, the slowest one.
+  const seconds = [...text.matchAll(/^nodejs_eventloop_lag_p99_seconds(?:\{[^}]*\})? (\S+)$/gm)].map((line) =>
+    Number(line[1]),
+  );
+  return seconds.length === 0 ? null : Math.max(0, Math.max(...seconds) * 1_000 - lookEveryMs);
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Case } from './case.ts';
 import { root } from './compile.ts';
 import type { Contender } from './contender.ts';
+import { drawFlame } from './flame.ts';
 import { generate } from './generator.ts';
 import { warmUp } from './measure.ts';
 import { cpuSecondsOf } from './processes.ts';
@@ -16,7 +17,7 @@ interface ProfileNode {
 }
 
 /** What V8 writes: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile */
-interface CpuProfile {
+export interface CpuProfile {
   readonly nodes: readonly ProfileNode[];
   /** Microseconds on the monotonic clock, which this process reads too. */
   readonly startTime: number;
@@ -27,8 +28,8 @@ interface CpuProfile {
 const shownFunctions = 60;
 
 /**
- * Runs one of ours under the profiler and gives the self time of its functions, in microseconds per request, as Markdown.
- * Only the measured part counts. The profiler itself costs time, so shares mean more than sums.
+ * Runs one of ours under the profiler and gives the self time of its functions, in microseconds per request, as Markdown,
+ * and a flame graph of its busiest thread. Only the measured part counts. The profiler itself costs time, so shares mean more than sums.
  */
 export async function profile(of: {
   readonly subject: Case;
@@ -37,7 +38,7 @@ export async function profile(of: {
   readonly directory: string;
   readonly profileDirectory: string;
   readonly seconds: number;
-}): Promise<string> {
+}): Promise<{ readonly text: string; readonly flame: string }> {
   const { subject, contender, upstream, seconds, profileDirectory } = of;
   const directory = join(of.directory, 'profiled');
   mkdirSync(directory);
@@ -71,11 +72,18 @@ export async function profile(of: {
     `${result.requests} requests in ${result.seconds.toFixed(1)} s under the profiler, ${result.errors} errors, ${((cpu * 1e6) / result.requests).toFixed(1)} µs of CPU each.`,
     `The profiles are in ${relative(root, profileDirectory)}.`,
   ];
+  let flame = '';
+  let busiest = 0;
   for (const file of readdirSync(profileDirectory).filter((name) => name.endsWith('.cpuprofile'))) {
     const read = JSON.parse(readFileSync(join(profileDirectory, file), 'utf8')) as CpuProfile;
     const window = { from, to };
     const self = selfTimes(read, window, (node) => nameOf(node.callFrame));
     const busy = [...self].reduce((sum, [name, us]) => (name === '(idle)' ? sum : sum + us), 0);
+    if (busy > busiest) {
+      busiest = busy;
+      const title = `${contender.name}, case ${subject.name}: ${(busy / result.requests).toFixed(1)} µs a request`;
+      flame = drawFlame({ profile: read, window, title, nameOf });
+    }
     lines.push('', `## ${file}`, '', '| µs / request | share | function |', '|--:|--:|---|');
     const ranked = [...self].filter(([name]) => name !== '(idle)').sort(([, a], [, b]) => b - a);
     for (const [name, us] of ranked.slice(0, shownFunctions))
@@ -88,7 +96,7 @@ export async function profile(of: {
       if (us > busy / 500)
         lines.push(`| ${(us / result.requests).toFixed(2)} | ${((us / busy) * 100).toFixed(1)} % | ${owner} |`);
   }
-  return `${lines.join('\n')}\n`;
+  return { text: `${lines.join('\n')}\n`, flame };
 }
 
 function monotonicUs(): number {

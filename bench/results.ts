@@ -1,5 +1,6 @@
 import type { Machine } from './machine.ts';
 import type { Effort } from './measure.ts';
+import type { ProbeSummary } from './probe.ts';
 import type { Sample } from './sample.ts';
 import type { CaseSummary } from './summary.ts';
 
@@ -18,5 +19,6 @@ export interface Results {
   readonly effort: Effort;
   readonly machine: Machine;
   readonly contenders: readonly ContenderNote[];
+  readonly probes: readonly ProbeSummary[];
   readonly cases: readonly (CaseSummary & { readonly samples: Readonly<Record<string, readonly Sample[]>> })[];
 }

@@ -14,6 +14,9 @@ import { draw } from './draw.ts';
 import { describeMachine } from './machine.ts';
 import { type Effort, measureCase } from './measure.ts';
 import { alterOf } from './peers/alter.ts';
+import { installPeers } from './peers/install.ts';
+import type { Probe, ProbeSummary } from './probe.ts';
+import { findProbes, runProbe } from './probes.ts';
 import { firstLineOf } from './processes.ts';
 import { profile } from './profile.ts';
 import type { Results } from './results.ts';
@@ -24,13 +27,14 @@ import { writeMarkdown } from './write-markdown.ts';
 const usage = `npm run bench -- [options]
 
   --quick                about two minutes instead of about half an hour
-  --only CASE,…          these cases only
+  --only CASE,…          these cases and probes only
   --contenders NAME,…    these contenders only
   --beside NAME=FOLDER   also another checkout of ours, built there with npm run build; it is compared with this one
   --rounds N, --seconds S, --warm-up S
+  --install-peers        instead of measuring: installs mitmproxy and http-mitm-proxy into .cache/peers
   --profile              instead of measuring: where the CPU time of \`alter\` goes, function by function
   --out FOLDER           instead of bench/results
-  --list                 names of cases and contenders`;
+  --list                 names of cases, probes and contenders`;
 
 const full: Effort = { rounds: 7, seconds: 5, warmUpSeconds: 2 };
 const quick: Effort = { rounds: 2, seconds: 0.8, warmUpSeconds: 0.6 };
@@ -44,6 +48,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     'warm-up': { type: 'string' },
+    'install-peers': { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     out: { type: 'string', default: join(import.meta.dirname, 'results') },
     list: { type: 'boolean', default: false },
@@ -59,22 +64,33 @@ try {
 
 async function main(): Promise<number> {
   const allCases = await findCases();
+  const allProbes = await findProbes();
   const other = options.beside === undefined ? null : parseBeside(options.beside);
   const allContenders = other === null ? known : [...known, other];
   if (options.help) return say(usage);
   if (options.list) {
-    say(...allCases.map(({ name, title }) => `${name.padEnd(24)} ${title}`), '');
+    say(...[...allCases, ...allProbes].map(({ name, title }) => `${name.padEnd(24)} ${title}`), '');
     return say(...allContenders.map(({ name, description }) => `${name.padEnd(24)} ${description}`));
+  }
+  if (options['install-peers']) {
+    installPeers(say);
+    return 0;
   }
   const problem = findGeneratorProblem() ?? (firstLineOf('nginx', ['-v']) === null ? 'the upstream is nginx' : null);
   if (problem !== null) return fail(`Nothing can be measured here: ${problem}.`);
 
-  const cases = (
+  const chosen =
     options.only === undefined
-      ? allCases.filter(({ slow }) => !(options.quick && slow === true))
-      : pick(allCases, options.only)
-  ).map((subject) => (other === null ? subject : withOther(subject, other.name)));
-  const wanted = options.contenders === undefined ? allContenders : pick(allContenders, options.contenders);
+      ? [...allProbes, ...allCases].filter((one) => !(options.quick && 'slow' in one && one.slow === true))
+      : pick<Case | Probe>([...allProbes, ...allCases], options.only);
+  const probes = chosen.filter((one) => 'measure' in one);
+  const cases = chosen
+    .filter((one) => 'load' in one)
+    .map((subject) => (other === null ? subject : withOther(subject, other.name)));
+  const wanted =
+    options.contenders === undefined
+      ? allContenders.filter(({ slow }) => !(options.quick && slow === true))
+      : pick(allContenders, options.contenders);
   const base = options.quick ? quick : full;
   const effort: Effort = {
     rounds: Number(options.rounds ?? base.rounds),
@@ -90,8 +106,8 @@ async function main(): Promise<number> {
   process.once('SIGTERM', () => process.exit(143));
   try {
     return options.profile
-      ? await profileAll({ cases, wanted, upstream, directory, effort })
-      : await measureAll({ cases, wanted, upstream, directory, effort });
+      ? await profileAll({ probes, cases, wanted, upstream, directory, effort })
+      : await measureAll({ probes, cases, wanted, upstream, directory, effort });
   } finally {
     await upstream.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -99,6 +115,7 @@ async function main(): Promise<number> {
 }
 
 interface Plan {
+  readonly probes: readonly Probe[];
   readonly cases: readonly Case[];
   readonly wanted: readonly Contender[];
   readonly upstream: Upstream;
@@ -106,7 +123,7 @@ interface Plan {
   readonly effort: Effort;
 }
 
-async function measureAll({ cases, wanted, upstream, directory, effort }: Plan): Promise<number> {
+async function measureAll({ probes, cases, wanted, upstream, directory, effort }: Plan): Promise<number> {
   const startedAt = new Date();
   const machine = describeMachine();
   const concerned = wanted.filter(({ name }) => cases.some(({ contenders }) => contenders.includes(name)));
@@ -115,6 +132,13 @@ async function measureAll({ cases, wanted, upstream, directory, effort }: Plan):
     if ('missing' in found) say(`${contender.name} is left out: ${found.missing}.`);
   const present = notes.filter(({ found }) => 'version' in found).map(({ contender }) => contender);
 
+  const probed: ProbeSummary[] = [];
+  for (const probe of probes) {
+    say(`${probe.name}: ${probe.title}`);
+    const summary = await runProbe({ probe, directory, rounds: effort.rounds });
+    probed.push(summary);
+    say(`  ${summary.spread?.median.toFixed(probe.digits)} ${probe.figure}`);
+  }
   const measured: Results['cases'][number][] = [];
   for (const subject of cases) {
     const entrants = subject.contenders
@@ -122,8 +146,15 @@ async function measureAll({ cases, wanted, upstream, directory, effort }: Plan):
       .filter((contender) => contender !== undefined);
     if (entrants.length === 0) continue;
     say(`${subject.name}: ${subject.title}`);
-    const samples = await measureCase({ subject, contenders: entrants, upstream, directory, effort, tell: say });
-    measured.push({ ...summarize(subject, samples), samples: Object.fromEntries(samples) });
+    const { samples, failures } = await measureCase({
+      subject,
+      contenders: entrants,
+      upstream,
+      directory,
+      effort,
+      tell: say,
+    });
+    measured.push({ ...summarize(subject, samples, failures), samples: Object.fromEntries(samples) });
   }
 
   const results: Results = {
@@ -137,6 +168,7 @@ async function measureAll({ cases, wanted, upstream, directory, effort }: Plan):
       version: 'version' in found ? found.version : null,
       missing: 'missing' in found ? found.missing : null,
     })),
+    probes: probed,
     cases: measured,
   };
   const name = [
@@ -156,7 +188,7 @@ async function profileAll({ cases, wanted, upstream, directory, effort }: Plan):
   const subject = options.only === undefined ? cases.find(({ name }) => name === 'keep-alive')! : cases[0]!;
   const contender = wanted.find(({ name }) => name.startsWith('alter'));
   if (contender === undefined) return fail('Only ours can be profiled: --contenders alter');
-  const text = await profile({
+  const { text, flame } = await profile({
     subject,
     contender,
     upstream,
@@ -164,8 +196,8 @@ async function profileAll({ cases, wanted, upstream, directory, effort }: Plan):
     profileDirectory: join(import.meta.dirname, 'build', 'profiles'),
     seconds: effort.seconds,
   });
-  say(text);
-  return 0;
+  const name = `${new Date().toISOString().slice(0, 10)}-${describeMachine().commit.replace('+', '-changed')}-${subject.name}`;
+  return say(text, `The flame graph is ${relative(root, keep(`${name}-flame.svg`, flame))}.`);
 }
 
 function keep(file: string, text: string): string {

@@ -32,4 +32,6 @@ export interface Sample {
   /** Of all processes of the proxy: before the generator came, and while it was there. */
   readonly rssBeforeBytes: number | null;
   readonly rssBytes: number | null;
+  /** Of ours: by how much a timer of the event loop was late, at most, 99 times out of 100. */
+  readonly eventLoopP99Ms: number | null;
 }

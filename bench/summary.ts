@@ -31,10 +31,16 @@ export interface CaseSummary {
   readonly name: string;
   readonly title: string;
   readonly contenders: readonly ContenderSummary[];
+  /** Those that did not get to work in this case, with what they said. */
+  readonly failures: Readonly<Record<string, string>>;
   readonly ratios: readonly RatioSummary[];
 }
 
-export function summarize(subject: Case, samples: ReadonlyMap<string, readonly Sample[]>): CaseSummary {
+export function summarize(
+  subject: Case,
+  samples: ReadonlyMap<string, readonly Sample[]>,
+  failures: ReadonlyMap<string, string> = new Map(),
+): CaseSummary {
   return {
     name: subject.name,
     title: subject.title,
@@ -48,6 +54,7 @@ export function summarize(subject: Case, samples: ReadonlyMap<string, readonly S
         subject.figures.map((figure) => [figure.title, spreadOf(rounds.map((round) => figure.of(round)))]),
       ),
     })),
+    failures: Object.fromEntries(failures),
     ratios: subject.ratios
       .filter(([of, to]) => samples.has(of) && samples.has(to))
       .flatMap(([of, to]) => ratiosOf(subject, samples, { of, to })),

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority, openAuthority } from '../certs/authority.ts';
 import { accepts, findFreePort, processTree, startProgram, until } from './processes.ts';
+import { acknowledgement } from './streams.ts';
 
 export const smallJson = JSON.stringify({
   id: 'ch_3PfQ2b2eZvKYlo2C1a2b3c4d',
@@ -14,7 +15,9 @@ export const smallJson = JSON.stringify({
   metadata: { order: '6735', note: 'two hundred bytes in all, or about so' },
 });
 export const bulkBytes = 2 ** 20;
-const acknowledgement = '{"received":true}';
+export const largeBytes = 100 * 2 ** 20;
+/** As many names under the host, `c0.…`, `c1.…`, are served too. */
+const coldHosts = 40_000;
 export const acknowledgementBytes = acknowledgement.length;
 
 export interface Upstream {
@@ -24,8 +27,9 @@ export interface Upstream {
   /** The same server under a name that belongs to no secret. */
   readonly blindHost: string;
   readonly caFile: string;
-  /** Without `Authorization: Bearer` and this, every answer is 401. */
+  /** Without `Authorization: Bearer` and this, or a signature of AWS with this key, every answer is 401. */
   readonly credential: string;
+  readonly awsKeyId: string;
   readonly pids: () => number[];
   stop(): Promise<void>;
 }
@@ -38,6 +42,7 @@ export async function startUpstream(directory: string): Promise<Upstream> {
   const host = 'api.upstream.test';
   const blindHost = 'other.upstream.test';
   const credential = `bench_${randomBytes(16).toString('hex')}`;
+  const awsKeyId = `AKIA${randomBytes(8).toString('hex').toUpperCase()}`;
   const now = Date.now();
   const material = await createAuthority({ now });
   const authority = openAuthority({ ...material, now });
@@ -45,25 +50,40 @@ export async function startUpstream(directory: string): Promise<Upstream> {
   writeFileSync(caFile, material.certificatePem);
   mkdirSync(join(directory, 'files'));
   writeFileSync(join(directory, 'files', 'bulk'), randomBytes(bulkBytes));
+  writeFileSync(join(directory, 'files', 'large'), Buffer.alloc(largeBytes, randomBytes(bulkBytes)));
+  const streams = join(directory, 'streams.sock');
   const port = await findFreePort();
 
   const server = (name: string): string => {
+    const file = name.replace('*', 'any');
     const leaf = authority.issueLeaf({ host: name, kind: 'name' }, now);
-    writeFileSync(join(directory, `${name}.pem`), leaf.chainPem);
-    writeFileSync(join(directory, `${name}.key`), leaf.privateKeyPem, { mode: 0o600 });
+    writeFileSync(join(directory, `${file}.pem`), leaf.chainPem);
+    writeFileSync(join(directory, `${file}.key`), leaf.privateKeyPem, { mode: 0o600 });
     return `
   server {
     listen 127.0.0.1:${port} ssl${name === host ? ' backlog=4096' : ''};
     server_name ${name};
-    ssl_certificate ${directory}/${name}.pem;
-    ssl_certificate_key ${directory}/${name}.key;
+    ssl_certificate ${directory}/${file}.pem;
+    ssl_certificate_key ${directory}/${file}.key;
+    ${name.startsWith('*') ? 'keepalive_timeout 0;' : ''}
     ssl_protocols TLSv1.3;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-    if ($http_authorization != "Bearer ${credential}") { return 401; }
+    if ($is_authorized = 0) { return 401; }
     if ($http_proxy_authorization) { return 400; }
     if ($http_x_alter_grant) { return 400; }
     location = /small { default_type application/json; return 200 '${smallJson}'; }
     location = /bulk { root ${directory}/files; }
+    location = /large { root ${directory}/files; }
+    location ~ ^/(events|socket|upload-large)$ {
+      client_max_body_size 0;
+      proxy_request_buffering off;
+      proxy_buffering off;
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_of_upgrade;
+      proxy_read_timeout 600s;
+      proxy_pass http://unix:${streams};
+    }
     location = /upload {
       client_max_body_size 0;
       client_body_buffer_size 2m;
@@ -81,7 +101,16 @@ http {
   ${nginxPaths(directory)}
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
+  variables_hash_bucket_size 128;
+  map_hash_bucket_size 256;
+  map $http_authorization $is_authorized {
+    default 0;
+    "Bearer ${credential}" 1;
+    "~^AWS4-HMAC-SHA256 Credential=${awsKeyId}/[0-9]{8}/us-east-1/execute-api/aws4_request, ?SignedHeaders=[a-z0-9;-]+, ?Signature=[0-9a-f]{64}$" 1;
+  }
+  map $http_upgrade $connection_of_upgrade { default ''; websocket upgrade; }
   ${server(host)}
+  ${server(`*.${host}`)}
   ${server(blindHost)}
   server {
     listen unix:${directory}/received.sock;
@@ -90,6 +119,8 @@ http {
 }
 `,
   );
+  const streamer = startProgram(process.execPath, [join(import.meta.dirname, 'streams.ts'), streams]);
+  await until(streamer, () => streamer.output().includes('listening'));
   const program = startProgram('nginx', ['-p', directory, '-c', conf], { env: withSystemPath() });
   await until(program, () => accepts(port));
   return {
@@ -98,9 +129,19 @@ http {
     blindHost,
     caFile,
     credential,
-    pids: () => processTree([program.pid]),
-    stop: () => program.stop(),
+    awsKeyId,
+    pids: () => processTree([program.pid, streamer.pid]),
+    stop: async () => {
+      await program.stop();
+      await streamer.stop();
+    },
   };
+}
+
+/** All that a proxy has to find at 127.0.0.1. */
+export function hostNames({ host }: Upstream, withColdHosts: boolean | undefined): string[] {
+  if (withColdHosts !== true) return [host];
+  return [host, ...Array.from({ length: coldHosts }, (_, index) => `c${index}.${host}`)];
 }
 
 /** What every nginx here has: one worker in the foreground. Debian's would otherwise give up root, and its files with it. */

@@ -1,6 +1,7 @@
 import type { Case } from './case.ts';
 import type { Results } from './results.ts';
 import type { CaseSummary, ContenderSummary, RatioSummary, Spread } from './summary.ts';
+import { describeTargets } from './targets.ts';
 
 export function writeMarkdown(results: Results, cases: readonly Case[], picture: string): string {
   const { machine, effort } = results;
@@ -26,6 +27,8 @@ export function writeMarkdown(results: Results, cases: readonly Case[], picture:
     '',
     ...missing.map((contender) => `Not measured: **${contender.name}**, because ${contender.missing}.`),
     ...(missing.length > 0 ? [''] : []),
+    ...describeTargets(results),
+    ...describeProbes(results),
     `![The first figure of every case](${picture})`,
     '',
   ];
@@ -34,6 +37,21 @@ export function writeMarkdown(results: Results, cases: readonly Case[], picture:
     if (subject !== undefined) lines.push(...describeCase(summary, subject));
   }
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function describeProbes({ probes }: Results): string[] {
+  if (probes.length === 0) return [];
+  return [
+    '## Ours alone',
+    '',
+    '| | median (range) |',
+    '|---|--:|',
+    ...probes.map(
+      ({ name, title, figure, digits, spread }) =>
+        `| ${title} (\`--only ${name}\`) | ${formatSpread(spread, digits)} ${figure} |`,
+    ),
+    '',
+  ];
 }
 
 function describeCase(summary: CaseSummary, subject: Case): string[] {
@@ -55,7 +73,8 @@ function describeCase(summary: CaseSummary, subject: Case): string[] {
     ...summary.contenders.map(row),
     '',
     ...failed.map(({ contender, firstError }) => `**${contender} had errors**; the first one: \`${firstError}\``),
-    ...(failed.length > 0 ? [''] : []),
+    ...Object.entries(summary.failures).map(([name, why]) => `**${name} did not work here**: \`${why}\``),
+    ...(failed.length + Object.keys(summary.failures).length > 0 ? [''] : []),
     ...(summary.ratios.length === 0
       ? []
       : ['| ratio | of | median (range over rounds) |', '|---|---|--:|', ...summary.ratios.map(formatRatio), '']),

@@ -1,6 +1,6 @@
 import type { Case } from '../case.ts';
-import { besidePeers, peers } from '../contenders.ts';
-import { cpuPerRequest, ofTraffic } from '../figures.ts';
+import { besidePeers, distantPeers, interceptors, peers } from '../contenders.ts';
+import { cpuPerRequest, eventLoopDelay, ofTraffic } from '../figures.ts';
 import { smallJson } from '../upstream.ts';
 
 function keepAlive(connections: number): Case {
@@ -8,9 +8,9 @@ function keepAlive(connections: number): Case {
     name: connections === 64 ? 'keep-alive' : `keep-alive-${connections}`,
     title: `Keep-alive: small JSON over ${connections} kept ${connections === 1 ? 'tunnel' : 'tunnels'}`,
     load: { mode: 'keep-alive', connections, path: '/small', expectBytes: smallJson.length },
-    contenders: peers,
-    figures: [cpuPerRequest, ...ofTraffic],
-    ratios: [...besidePeers, ['alter', 'tunnel']],
+    contenders: connections === 64 ? [...peers, ...distantPeers] : interceptors,
+    figures: [cpuPerRequest, ...ofTraffic, eventLoopDelay],
+    ratios: connections === 64 ? [...besidePeers, ['alter', 'tunnel']] : besidePeers,
     slow: connections !== 64,
   };
 }

@@ -1,5 +1,5 @@
 import type { Case } from '../case.ts';
-import { besidePeers, peers } from '../contenders.ts';
+import { besidePeers, distantPeers, interceptors, peers } from '../contenders.ts';
 import { cpuPerRequest, ofTraffic } from '../figures.ts';
 import { smallJson } from '../upstream.ts';
 
@@ -8,7 +8,7 @@ function newTunnel(resume: boolean): Case {
     name: resume ? 'new-tunnel-resumed' : 'new-tunnel',
     title: `A new tunnel for every request: TCP, CONNECT, TLS 1.3 with P-256${resume ? ', sessions resumed where offered' : ''}`,
     load: { mode: 'tunnel', connections: 16, resume, path: '/small', expectBytes: smallJson.length },
-    contenders: peers,
+    contenders: resume ? interceptors : [...peers, ...distantPeers],
     figures: [cpuPerRequest, ...ofTraffic],
     ratios: besidePeers,
     slow: resume,

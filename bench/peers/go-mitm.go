@@ -108,8 +108,16 @@ func (m *mitm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (m *mitm) forward(w http.ResponseWriter, r *http.Request, authority string) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.RequestURI = "https", authority, ""
+	upgrade := ""
+	if r.Header.Get("Upgrade") == "websocket" {
+		upgrade = "websocket"
+	}
 	for _, hop := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Upgrade", "Proxy-Authorization"} {
 		out.Header.Del(hop)
+	}
+	if upgrade != "" {
+		out.Header.Set("Connection", "Upgrade")
+		out.Header.Set("Upgrade", upgrade)
 	}
 	out.Header.Set(*name, m.value)
 	answer, err := m.transport.RoundTrip(out)
@@ -118,12 +126,45 @@ func (m *mitm) forward(w http.ResponseWriter, r *http.Request, authority string)
 		return
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		join(w, answer)
+		return
+	}
 	for field, values := range answer.Header {
 		w.Header()[field] = values
 	}
 	w.Header().Del("Connection")
 	w.WriteHeader(answer.StatusCode)
+	if answer.ContentLength < 0 { // of unknown length: what comes may be an event, so it goes on at once
+		io.Copy(flushing{w}, answer.Body)
+		return
+	}
 	io.Copy(w, answer.Body)
+}
+
+// flushing sends every write on its way.
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	f.ResponseWriter.(http.Flusher).Flush()
+	return n, err
+}
+
+// join lets bytes pass both ways between two ends of a WebSocket.
+func join(w http.ResponseWriter, answer *http.Response) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	upstream := answer.Body.(io.ReadWriteCloser)
+	answer.Body = nil
+	if err := answer.Write(conn); err != nil {
+		return
+	}
+	go func() { io.Copy(upstream, conn); upstream.Close() }()
+	io.Copy(conn, upstream)
 }
 
 func main() {

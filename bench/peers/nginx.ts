@@ -34,6 +34,7 @@ http {
   ${nginxPaths(directory)}
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
+  map $http_upgrade $connection_of_upgrade { default ''; websocket upgrade; }
   upstream api {
     server 127.0.0.1:${upstream.port};
     keepalive 4096;
@@ -53,7 +54,8 @@ http {
       proxy_request_buffering off;
       proxy_buffering off;
       proxy_set_header Host $http_host;
-      proxy_set_header Connection "";
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_of_upgrade;
       proxy_set_header Authorization "Bearer ${upstream.credential}";
       proxy_ssl_verify on;
       proxy_ssl_trusted_certificate ${upstream.caFile};

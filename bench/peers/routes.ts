@@ -8,6 +8,7 @@ export function intercepted(of: {
   readonly caFile: string;
   readonly proxyAuthorization?: string;
   readonly headers?: readonly string[];
+  readonly grantsFile?: string | null;
 }): Route {
   const { host, port } = of.upstream;
   return {
@@ -17,6 +18,7 @@ export function intercepted(of: {
     host: `${host}:${port}`,
     caFile: of.caFile,
     headers: of.headers ?? [],
+    ...(of.grantsFile === undefined || of.grantsFile === null ? {} : { grantsFile: of.grantsFile }),
   };
 }
 

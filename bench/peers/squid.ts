@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSyn
 import { join } from 'node:path';
 import type { Contender } from '../contender.ts';
 import { accepts, findFreePort, firstLineOf, startProgram, until } from '../processes.ts';
-import { withSystemPath } from '../upstream.ts';
+import { hostNames, withSystemPath } from '../upstream.ts';
 import { writeAuthority } from './authority.ts';
 import { intercepted } from './routes.ts';
 
@@ -20,13 +20,18 @@ export const squid: Contender = {
       return { missing: 'squid is installed without OpenSSL: install squid-openssl' };
     return { version };
   },
-  start: async ({ directory, upstream }) => {
+  start: async ({ directory, upstream, coldHosts }) => {
     const authority = await writeAuthority(directory);
     const port = await findFreePort();
     const program = certificateProgram.find(existsSync)!;
     const database = join(directory, 'leaves');
     const conf = join(directory, 'squid.conf');
-    writeFileSync(join(directory, 'hosts'), `127.0.0.1 ${upstream.host}\n`);
+    writeFileSync(
+      join(directory, 'hosts'),
+      hostNames(upstream, coldHosts)
+        .map((name) => `127.0.0.1 ${name}\n`)
+        .join(''),
+    );
     writeFileSync(
       conf,
       `http_port 127.0.0.1:${port} ssl-bump cert=${authority.cert} key=${authority.key} generate-host-certificates=on dynamic_cert_mem_cache_size=16MB
@@ -47,6 +52,7 @@ cache_store_log none
 pid_filename ${directory}/squid.pid
 coredump_dir ${directory}
 via off
+http_upgrade_request_protocols websocket allow all
 forwarded_for delete
 pinger_enable off
 max_filedescriptors 65536
