@@ -1,4 +1,5 @@
 import type { Spread } from './summary.ts';
+import type { Upstream } from './upstream.ts';
 
 /**
  * A measurement of ours alone, without load from the generator. Every file in `probes/` exports one as `probe`.
@@ -10,7 +11,11 @@ export interface Probe {
   readonly figure: string;
   readonly digits: number;
   /** One value a round. */
-  readonly measure: (of: { readonly directory: string; readonly rounds: number }) => Promise<readonly number[]>;
+  readonly measure: (of: {
+    readonly directory: string;
+    readonly upstream: Upstream;
+    readonly rounds: number;
+  }) => Promise<readonly number[]>;
 }
 
 export interface ProbeSummary {

@@ -110,7 +110,7 @@ async function main(): Promise<number> {
       : await measureAll({ probes, cases, wanted, upstream, directory, effort });
   } finally {
     await upstream.stop();
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
 
@@ -135,7 +135,7 @@ async function measureAll({ probes, cases, wanted, upstream, directory, effort }
   const probed: ProbeSummary[] = [];
   for (const probe of probes) {
     say(`${probe.name}: ${probe.title}`);
-    const summary = await runProbe({ probe, directory, rounds: effort.rounds });
+    const summary = await runProbe({ probe, directory, upstream, rounds: effort.rounds });
     probed.push(summary);
     say(`  ${summary.spread?.median.toFixed(probe.digits)} ${probe.figure}`);
   }
