@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { readHttp } from '../../proxy/client-connection.ts';
 import { readHttpWithNode } from '../../proxy/client-message-node.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
+import { letPass } from '../support/stopwatch.ts';
 import { mustOpen } from '../support/tunnel-client.ts';
 
 /*
@@ -36,10 +37,7 @@ describe.each([
     tunnel.socket.write(bytes, 'latin1');
     const statuses: number[] = [];
     for (let i = 0; i < 3; i++) {
-      const answer = await Promise.race([
-        tunnel.reader.next(),
-        new Promise<null>((resolve) => setTimeout(() => resolve(null), 1_000)),
-      ]);
+      const answer = await Promise.race([tunnel.reader.next(), letPass(1_000).then(() => null)]);
       if (answer === null || answer.status === 0) break;
       statuses.push(answer.status);
       if (answer.headers.connection === 'close') break;

@@ -6,6 +6,7 @@ import { routes } from '../../admin/routes.ts';
 import { runtimeScopes } from '../../core/runtime-key.ts';
 import { type AdminRig, type Reply, startAdminRig } from '../admin/admin-rig.ts';
 import { inParallel } from '../support/in-parallel.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 
 /** Bodies and queries made to break, to slow down or to poison the one who reads them, for every field that there is. */
 
@@ -69,9 +70,9 @@ function bodyWith(place: readonly string[], value: unknown): string {
 async function send(route: Route, raw: string, query = ''): Promise<Reply> {
   const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? 'nothing');
   const token = path.startsWith('/v1/runtime/') ? key : rig.operator.plaintext;
-  const started = performance.now();
+  const elapsedMs = startStopwatch();
   const reply = await rig.send(route.method, path + query, route.method === 'GET' ? { token } : { token, raw });
-  slowestMs = Math.max(slowestMs, performance.now() - started);
+  slowestMs = Math.max(slowestMs, elapsedMs());
   return reply;
 }
 
@@ -152,7 +153,7 @@ describe('evil input', () => {
     const nested = gzipSync(gzipSync(gzipSync(Buffer.alloc(10 * 1024 * 1024))));
     const members = `{${Array.from({ length: 1_000_000 }, (_, n) => `"k${n}":1`).join(',')}}`;
     const before = process.memoryUsage().rss;
-    const started = performance.now();
+    const elapsedMs = startStopwatch();
     for (const encoding of ['gzip', 'gzip, gzip', 'gzip, gzip, gzip', 'deflate', 'br', 'zstd'])
       expect((await rig.send('POST', path, { raw: nested, headers: { 'content-encoding': encoding } })).status).toBe(
         415,
@@ -163,7 +164,7 @@ describe('evil input', () => {
     expect((await send(route, '['.repeat(100_000))).status).toBe(400);
     expect((await send(route, '{"name":"a","n\\u0061me":"b"}')).json.detail).toContain('twice');
     expect((await send(route, '{"credentials":{"a":"1","a":"2"}}')).json.code).toBe('request_malformed');
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(elapsedMs()).toBeLessThan(10_000);
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
   });
 
@@ -234,18 +235,18 @@ describe('evil input', () => {
     let slowest = 0;
     for (const [method, path, body] of fields)
       for (const pattern of patterns) {
-        const started = performance.now();
+        const elapsedMs = startStopwatch();
         const reply = await rig.send(method, path, { body: body(pattern) });
-        slowest = Math.max(slowest, performance.now() - started);
+        slowest = Math.max(slowest, elapsedMs());
         if (method !== 'PATCH')
           expect([path, pattern.slice(0, 20), reply.status >= 400]).toEqual([path, pattern.slice(0, 20), true]);
       }
     // Those that are accepted are then matched: against a long path, and a long name.
     await rig.send('PUT', `${base}/policy`, { body: { paths: ['/**/a/**/a/**/a/**/b', '/*a*a*a*a*a*b'] } });
     const url = `https://a.example/${'a/'.repeat(2_000)}`;
-    const started = performance.now();
+    const elapsedMs = startStopwatch();
     expect((await rig.send('POST', `${base}/grants/${ids.grant}/explain`, { body: { url } })).status).toBe(200);
-    expect(Math.max(slowest, performance.now() - started)).toBeLessThan(2_000); // one that backtracks takes minutes
+    expect(Math.max(slowest, elapsedMs())).toBeLessThan(2_000); // one that backtracks takes minutes
   });
 
   it('never kept the service busy for long', () => {

@@ -346,7 +346,7 @@ describe('a client with the variables of its recipe', () => {
       env,
       cwd: rig.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 15_000,
+      timeout: 60_000,
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr])

@@ -1,9 +1,11 @@
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, inParallel } from '../support/in-parallel.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { Rig } from '../support/rig.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 import { Traffic } from '../support/traffic.ts';
 
 /*
@@ -36,7 +38,11 @@ const faults = {
   'dies (SIGKILL)': { strike: one((redis) => redis.kill()), heal: (redis) => redis.restart() },
   'hangs (SIGSTOP)': { strike: one((redis) => redis.pause()), heal: (redis) => redis.resume() },
   'is busy (DEBUG SLEEP)': {
-    strike: async (redis) => ({ healed: redis.cli('DEBUG', 'SLEEP', String(brokenMs / 1_000)) }),
+    strike: async (redis) => {
+      const healed = redis.cli('DEBUG', 'SLEEP', String(brokenMs / 1_000));
+      await eventually(() => isDown(redis));
+      return { healed };
+    },
   },
   'is cut off, with connections that stay open (half-open)': {
     strike: one((_, relay) => relay.stall()),
@@ -51,7 +57,9 @@ const faults = {
       const keys = Number(await redis.cli('DBSIZE'));
       await config(redis, 'key-load-delay', String(Math.round((brokenMs * 1_000) / keys)));
       await config(redis, 'loading-process-events-interval-bytes', '1024');
-      return { healed: redis.cli('DEBUG', 'RELOAD') };
+      const healed = redis.cli('DEBUG', 'RELOAD');
+      await eventually(() => isDown(redis));
+      return { healed };
     },
   },
   'becomes a read-only replica of nobody': {
@@ -67,6 +75,18 @@ const faults = {
   },
   'was emptied (FLUSHALL)': { strike: one((redis) => redis.cli('FLUSHALL')) },
 } satisfies Readonly<Record<string, Fault>>;
+
+/** Does it leave a PING without a PONG for a while? */
+function isDown(redis: Redis): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(redis.port, '127.0.0.1', () => socket.write('PING\r\n'));
+    socket.setTimeout(200, () => socket.destroy());
+    socket.once('data', (answer: Buffer) => resolve(!answer.toString().startsWith('+PONG')));
+    socket.once('data', () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => resolve(true));
+  });
+}
 
 type FaultName = keyof typeof faults;
 const all = Object.keys(faults) as FaultName[];
@@ -108,8 +128,9 @@ async function suffer(fault: Fault, audit: 'strict' | 'buffered'): Promise<Outco
     const traffic = new Traffic({ rig, secret, key, proxyPorts: [rig.proxyPort, rig.proxyPort] });
     await eventually(() => traffic.answers.filter(({ status }) => status === 200).length > 10);
     const usesBefore = traffic.answers.length;
-    const struckAt = performance.now();
     const struck = await fault.strike(redis, relay);
+    const struckAt = performance.now();
+    const elapsedMs = startStopwatch();
     const brokenUntil = struckAt + brokenMs;
     let wasUnready = false;
     while (performance.now() < brokenUntil) {
@@ -118,22 +139,24 @@ async function suffer(fault: Fault, audit: 'strict' | 'buffered'): Promise<Outco
     }
     await (struck === null ? fault.heal?.(redis, relay) : struck.healed);
     const healedAt = performance.now();
+    const heldUpMs = healedAt - struckAt - elapsedMs();
+    const elapsedSinceMs = startStopwatch();
     const heals = struck !== null || fault.heal !== undefined;
     const lastUseAt = traffic.lastUseAt;
     let recoveryMs: number | null = null;
     let readyMs: number | null = null;
     if (heals) {
       await eventually(() => traffic.firstAfter(healedAt, ({ status }) => status === 200) !== undefined);
-      recoveryMs = traffic.firstAfter(healedAt, ({ status }) => status === 200)!.answeredAt - healedAt;
+      recoveryMs = elapsedSinceMs();
       await eventually(isReady);
-      readyMs = performance.now() - healedAt;
+      readyMs = elapsedSinceMs();
     }
     await traffic.stop();
     const refused = traffic.answers.filter(({ status, answeredAt }) => status !== 200 && answeredAt < healedAt);
     return {
       usesBefore,
-      lastUseMs: lastUseAt - struckAt,
-      firstRefusalMs: (refused[0]?.answeredAt ?? Number.POSITIVE_INFINITY) - struckAt,
+      lastUseMs: lastUseAt - struckAt - heldUpMs,
+      firstRefusalMs: (refused[0]?.answeredAt ?? Number.POSITIVE_INFINITY) - struckAt - heldUpMs,
       refusals: [...new Set(refused.map(({ status, code }) => `${status} ${code}`))],
       wasUnready,
       recoveryMs,

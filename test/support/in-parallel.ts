@@ -1,3 +1,5 @@
+import { startStopwatch } from './stopwatch.ts';
+
 /** Runs the work over all items, `width` at a time, and throws the first failure. */
 export async function inParallel<T>(
   items: readonly T[],
@@ -12,11 +14,11 @@ export async function inParallel<T>(
   );
 }
 
-/** Asks again until the answer is true, which it must become: `withinMs` is long, for machines that are busy. */
+/** Asks again until the answer is true; fails after `withinMs` of our own time, which is long where no promise is tested. */
 export async function eventually(question: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
+  const elapsedMs = startStopwatch();
   while (!(await question())) {
-    if (Date.now() > deadline) throw new Error(`did not become true within ${withinMs} ms: ${question.toString()}`);
+    if (elapsedMs() > withinMs) throw new Error(`did not become true within ${withinMs} ms: ${question.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -201,7 +201,7 @@ export class Rig {
     args: readonly string[],
     proxy: { readonly key: string; readonly user?: string },
   ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
-    return run('curl', ['-sS', '--max-time', '20', '--cacert', this.caFile, ...args], {
+    return run('curl', ['-sS', '--max-time', '60', '--cacert', this.caFile, ...args], {
       PATH: process.env.PATH ?? '',
       HTTPS_PROXY: `http://${proxy.user ?? 'x'}:${proxy.key}@127.0.0.1:${this.proxyPort}`,
     });

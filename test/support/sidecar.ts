@@ -58,7 +58,7 @@ export class Sidecar {
 
   /** A real curl through it, with the bundle that it wrote as its only roots. */
   curl(args: readonly string[], key: string): ReturnType<typeof run> {
-    return run('curl', ['-sS', '--max-time', '20', '--cacert', this.bundle.path, ...args], {
+    return run('curl', ['-sS', '--max-time', '60', '--cacert', this.bundle.path, ...args], {
       PATH: process.env.PATH ?? '',
       HTTPS_PROXY: `http://x:${key}@127.0.0.1:${this.proxyPort}`,
     });

@@ -19,3 +19,9 @@ function waitedMs(pid: number): number {
     return 0;
   }
 }
+
+/** Waits for what is expected not to happen: `ms` in which this thread could have seen it. */
+export async function letPass(ms: number): Promise<void> {
+  const elapsedMs = startStopwatch();
+  while (elapsedMs() < ms) await new Promise((resolve) => setTimeout(resolve, Math.max(1, ms - elapsedMs())));
+}

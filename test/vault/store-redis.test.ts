@@ -6,6 +6,7 @@ import { openRedisStore } from '../../vault/store-redis.ts';
 import { describeStore, describeStoreServer, type StoreUnderTest } from '../contract/store.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 
 let redis: Redis;
 beforeAll(async () => {
@@ -233,21 +234,21 @@ describe('the Redis store', () => {
     await gone.watch('s', noted().watcher);
     own.pause();
     const waiting = expect(hanging.ping()).rejects.toThrow(StoreUnavailable);
-    const begunAt = performance.now();
+    const elapsedMs = startStopwatch();
     await hanging.close();
     await waiting;
     await own.kill();
     await sleep(100);
     await gone.close();
-    expect(performance.now() - begunAt).toBeLessThan(4_000);
+    expect(elapsedMs()).toBeLessThan(4_000);
   });
 
   it('says which server cannot be reached', async () => {
-    const begunAt = performance.now();
+    const elapsedMs = startStopwatch();
     await expect(openRedisStore({ url: 'redis://127.0.0.1:1' })).rejects.toThrow(
       /cannot open the Redis store at 127\.0\.0\.1:1: connect ECONNREFUSED/,
     );
-    expect(performance.now() - begunAt).toBeLessThan(1_000);
+    expect(elapsedMs()).toBeLessThan(1_000);
   });
 
   it.each([

@@ -12,6 +12,7 @@ import { StoreOwner } from '../../vault/store-owner.ts';
 import { openRemoteStore } from '../../vault/store-remote.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
 import { describeStore } from '../contract/store.ts';
+import { startStopwatch } from '../support/stopwatch.ts';
 
 const ownerScript = fileURLToPath(new URL('../support/store-owner-process.ts', import.meta.url));
 
@@ -119,9 +120,9 @@ describe('a store that several processes use', () => {
       expect(heard.sort()).toEqual([`0:id-${round}`, `1:id-${round}`]);
     }
     remotes[1]!.hang();
-    const begunAt = performance.now();
+    const elapsedMs = startStopwatch();
     await commit(owner, 'last');
-    expect(performance.now() - begunAt).toBeLessThan(1_000);
+    expect(elapsedMs()).toBeLessThan(1_000);
     expect(heard).toContain('0:last');
     for (const { port2 } of remotes) port2.close();
     await owner.close();
