@@ -10,7 +10,7 @@ import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
  * in a process of its own, while others want to work. STALLED_ATTACKERS sets how many.
  */
 const attackers = Number(process.env.STALLED_ATTACKERS ?? 200);
-const limitMs = 1_000;
+const limitMs = 2_000;
 /** Until the last of them is gone, from when it has begun to stall. */
 const graceMs = 5_000;
 const perSecond = 50;

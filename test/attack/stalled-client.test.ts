@@ -56,6 +56,17 @@ describe('a client that stalls', () => {
       if (attempt === 20) throw new Error(`the tunnel did not open: ${JSON.stringify(opened)}`);
     }
   };
+  /** A tunnel in which a request was answered. */
+  const answered = async (): Promise<Socket> => {
+    let open: Socket | null = null;
+    await eventually(async () => {
+      const { socket, reader } = await tunnel();
+      open = socket;
+      socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
+      return (await reader.next()).status === 200;
+    });
+    return open!;
+  };
   const connectHead = () =>
     `CONNECT ${rig.authorityOf()} HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nProxy-Authorization: ${basic('x', key)}\r\n`;
   const requestHead = () => `POST /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n`;
@@ -95,9 +106,7 @@ describe('a client that stalls', () => {
   });
 
   it('in the head of its second request is let go', async () => {
-    const { socket, reader } = await tunnel();
-    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
-    expect((await reader.next()).status).toBe(200);
+    const socket = await answered();
     socket.write('GET /p');
     await lifetimeOf(socket, 'q');
   });
@@ -109,9 +118,7 @@ describe('a client that stalls', () => {
   });
 
   it('between two requests is let go', async () => {
-    const { socket, reader } = await tunnel();
-    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
-    expect((await reader.next()).status).toBe(200);
+    const socket = await answered();
     await lifetimeOf(socket, null);
   });
 
@@ -150,9 +157,7 @@ describe('a client that stalls', () => {
 
   it('does not keep others waiting, and leaves nothing behind', async () => {
     const idle = await Promise.all(Array.from({ length: 200 }, () => connectTo(rig.proxyPort)));
-    const { socket, reader } = await tunnel();
-    socket.write(`GET /p HTTP/1.1\r\nHost: ${rig.authorityOf()}\r\nX-Alter-Grant: ${secret.grantId}\r\n\r\n`);
-    expect((await reader.next()).status).toBe(200);
+    const socket = await answered();
     socket.destroy();
     await eventually(() => rig.service.proxy!.connections() === 0);
     for (const each of idle) each.destroy();

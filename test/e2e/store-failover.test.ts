@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
-import { eventually } from '../support/in-parallel.ts';
+import { eventually, insist } from '../support/in-parallel.ts';
 import { startSentinels } from '../support/redis-sentinel.ts';
 import { Rig } from '../support/rig.ts';
 import { Traffic } from '../support/traffic.ts';
@@ -33,8 +33,8 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
     try {
       const other = await rig.startBeside('proxy', { ALTER_STORE_URL: redis.url });
       others.push(other);
-      const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
-      const { key } = await rig.mintKey();
+      const secret = await insist(() => rig.storeSecret({ hosts: [rig.authorityOf()] }));
+      const { key } = await insist(() => rig.mintKey());
       const traffic = new Traffic({
         rig,
         secret,

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, inParallel } from '../support/in-parallel.ts';
+import { eventually, inParallel, insist } from '../support/in-parallel.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { Rig } from '../support/rig.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';
@@ -122,8 +122,8 @@ async function suffer(fault: Fault, audit: 'strict' | 'buffered'): Promise<Outco
     },
   });
   try {
-    const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
-    const { key } = await rig.mintKey();
+    const secret = await insist(() => rig.storeSecret({ hosts: [rig.authorityOf()] }));
+    const { key } = await insist(() => rig.mintKey());
     const isReady = async () => (await fetch(`http://127.0.0.1:${rig.service.ops.port}/readyz`)).status === 200;
     const traffic = new Traffic({ rig, secret, key, proxyPorts: [rig.proxyPort, rig.proxyPort] });
     await eventually(() => traffic.answers.filter(({ status }) => status === 200).length > 10);

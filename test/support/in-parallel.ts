@@ -22,3 +22,22 @@ export async function eventually(question: () => boolean | Promise<boolean>, wit
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** Does it again until it succeeds: what has to be there before a test begins, with limits that a busy machine may miss. */
+export async function insist<T>(work: () => Promise<T>): Promise<T> {
+  let done: { readonly value: T } | null = null;
+  let problem: unknown;
+  await eventually(async () => {
+    done = await work().then(
+      (value) => ({ value }),
+      (error: unknown) => {
+        problem = error;
+        return null;
+      },
+    );
+    return done !== null;
+  }).catch((error: Error) => {
+    throw new Error(error.message, { cause: problem });
+  });
+  return (done as unknown as { readonly value: T }).value;
+}
