@@ -62,13 +62,7 @@ export function openSidecarStore(url: string, access: RedisSettings = {}): Sidec
         `#${digest}`,
         ...redisAccessRules({ prefix, space: appId, writes }),
       ];
-      const isSingle = /^rediss?:/i.test(scheme);
-      const made = isSingle
-        ? await makeRedisUser({ url, access, user, rules })
-        : {
-            isMade: false,
-            notes: ['Run the rule on every server of the store, replicas included: they do not tell each other.'],
-          };
+      const made = await makeRedisUser({ url, access, user, rules });
       return {
         url: `${scheme}${user}:${password}@${servers}`,
         user,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openSidecarStore } from '../../vault/sidecar-store.ts';
 import { RevisionConflict, type Store, StoreUnavailable } from '../../vault/store.ts';
 import { openRedisStore } from '../../vault/store-redis.ts';
 import { slotOf } from '../../vault/store-redis-slot.ts';
@@ -70,6 +71,28 @@ describe('a Redis store on a Cluster', () => {
       owners.add((await cluster.ownerOf(`alter:{spread-${index}}:head`)).port);
     }
     expect(owners.size).toBe(3);
+  });
+
+  it('makes the user of a sidecar at every server, and says at which it may not', async () => {
+    const sidecars = openSidecarStore(cluster.url, { ca: tls.caPem });
+    const issue = () => sidecars.issueLogin({ appId: 'own', keepOld: false });
+    const login = await issue();
+    expect([login.isMade, login.notes.join()]).toEqual([true, expect.not.stringContaining('Run the rule at')]);
+    expect(cluster.nodes).toHaveLength(4);
+    for (const node of cluster.nodes) expect(await node.cli('ACL', 'LIST')).toContain(`user ${login.user} on`);
+    const limited = await openRedisStore({ url: login.url, ca: tls.caPem });
+    const place = { type: 'thing', id: 'x' };
+    expect(await limited.get('own', [place])).toEqual([null]);
+    await expect(limited.get('other', [place])).rejects.toThrow('NOPERM');
+    await limited.close();
+
+    const replica = cluster.nodes.at(-1)!;
+    await replica.cli('ACL', 'SETUSER', 'default', '-acl|setuser');
+    const partly = await issue();
+    expect([partly.isMade, partly.notes]).toEqual([
+      false,
+      expect.arrayContaining([expect.stringMatching(new RegExp(`at 127.0.0.1:${replica.port}: .*NOPERM`))]),
+    ]);
   });
 
   it('follows a slot to another node, loses no change, and changes nothing halfway', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openSidecarStore } from '../../vault/sidecar-store.ts';
 import { NotDurable } from '../../vault/store.ts';
 import { openRedisStore } from '../../vault/store-redis.ts';
 import { openStore } from '../../vault/store-url.ts';
@@ -17,7 +18,7 @@ const put = (id: string) =>
   ({ kind: 'put', type: 'thing', id, expectedRevision: 0, body: Buffer.from(id), tags: [], names: [] }) as const;
 
 describe('a Redis store with Sentinel', () => {
-  it('follows a promoted replica over TLS, losing no change to a watcher', async () => {
+  it('follows a promoted replica over TLS, losing no change to a watcher and to no sidecar its user', async () => {
     const tls = await makeRedisTls();
     const redis = await startSentinels({ tls });
     const store = await openRedisStore({ url: redis.url, ca: tls.caPem, durability: { replicas: 1, ms: 1_000 } });
@@ -29,6 +30,8 @@ describe('a Redis store with Sentinel', () => {
       onContact: () => undefined,
     });
     await store.commit('s', [put('before')]);
+    const login = await openSidecarStore(redis.url, { ca: tls.caPem }).issueLogin({ appId: 's', keepOld: false });
+    expect([login.isMade, login.notes.join()]).toEqual([true, expect.not.stringContaining('Run the rule')]);
     await redis.failOver();
     const elapsedMs = startStopwatch();
     await eventually(() =>
@@ -41,6 +44,11 @@ describe('a Redis store with Sentinel', () => {
     expect(elapsedMs()).toBeLessThan(5_000);
     await eventually(() => changes.includes('after'));
     expect([changes, resets]).toEqual([['before', 'after'], 0]);
+    const limited = await openRedisStore({ url: login.url, ca: tls.caPem });
+    expect(await limited.get('s', [{ type: 'thing', id: 'before' }])).toEqual([
+      expect.objectContaining({ revision: 1 }),
+    ]);
+    await limited.close();
     await store.close();
     await redis.stop();
   });
