@@ -35,6 +35,8 @@ export class ServedRig {
   readonly exit: Promise<number | null>;
   readonly sink: Sink;
   readonly directory: string;
+  /** The whole environment of the service. */
+  readonly env: Readonly<Record<string, string>>;
   stdout = '';
   stderr = '';
   #pat = '';
@@ -43,8 +45,9 @@ export class ServedRig {
   #storeUrl: string | null = null;
   #rootKey: string | null = null;
 
-  private constructor(child: ChildProcess, sink: Sink, directory: string) {
+  private constructor(child: ChildProcess, sink: Sink, directory: string, env: Readonly<Record<string, string>>) {
     this.child = child;
+    this.env = env;
     this.sink = sink;
     this.directory = directory;
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -81,7 +84,7 @@ export class ServedRig {
       stdio: 'pipe',
     });
     endWithUs(child);
-    const rig = new ServedRig(child, sink, directory);
+    const rig = new ServedRig(child, sink, directory, env);
     if (redis) [rig.#storeUrl, rig.#rootKey] = [redis.url, rootKey];
     try {
       await eventually(() => rig.stdout.includes('alter audit list') || child.exitCode !== null);
