@@ -37,7 +37,7 @@ const usage = `npm run bench -- [options]
   --list                 names of cases, probes and contenders`;
 
 const full: Effort = { rounds: 7, seconds: 5, warmUpSeconds: 2 };
-const quick: Effort = { rounds: 2, seconds: 0.8, warmUpSeconds: 0.6 };
+const quick: Effort = { rounds: 2, seconds: 0.6, warmUpSeconds: 0.4 };
 
 const { values: options } = parseArgs({
   options: {

@@ -1,10 +1,10 @@
 import type { Case } from '../case.ts';
-import { besidePeers, interceptors, peers } from '../contenders.ts';
+import { besidePeers, interceptors } from '../contenders.ts';
 import { cpuPerGigabyte, ofTraffic, requestsPerSecond, rss } from '../figures.ts';
 import { acknowledgementBytes, bulkBytes, largeBytes } from '../upstream.ts';
 
 const common = {
-  contenders: peers,
+  contenders: interceptors,
   figures: [cpuPerGigabyte, ...ofTraffic],
   ratios: besidePeers,
 } as const;
