@@ -38,10 +38,11 @@ describe('a dashboard scope', () => {
         if (held.split(':')[0] !== wanted.split(':')[0]) expect(hasDashboardScope([held], wanted)).toBe(false);
   });
 
-  it('is in the list once, and only for reading where it is about the audit', () => {
+  it('is in the list once, and of those about the audit none administers or deletes it', () => {
     expect(new Set(dashboardScopes).size).toBe(dashboardScopes.length);
     expect(dashboardScopes.filter((scope: DashboardScope) => scope.startsWith('dashboard_audit'))).toEqual([
       'dashboard_audit:read',
+      'dashboard_audit:write',
     ]);
   });
 });
