@@ -16,7 +16,7 @@ import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
  * the attacker in its resolv.conf: a mount namespace, for which the test has to be root on Linux. Where strace is on the
  * machine it tells every address that the process tried to reach. REBINDING_REQUESTS sets how often the answer turns.
  */
-const requests = Number(process.env.REBINDING_REQUESTS ?? 200);
+const requests = Number(process.env.REBINDING_REQUESTS ?? 60);
 const nameServer = '127.0.53.53';
 const allowed = '127.0.0.77';
 const forbidden = '127.0.0.1';

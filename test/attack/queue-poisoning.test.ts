@@ -11,7 +11,7 @@ import { behaviours, ok } from './poisonous-answers.ts';
  * VICTIM_REQUESTS sets how many are made; each has to get its own answer. (To the caller who was lied to, the upstream can
  * say whatever it likes.)
  */
-const wanted = Number(process.env.VICTIM_REQUESTS ?? 400);
+const wanted = Number(process.env.VICTIM_REQUESTS ?? 160);
 
 interface Party {
   readonly key: string;

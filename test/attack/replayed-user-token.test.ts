@@ -9,7 +9,7 @@ import { AnswerReader, basic, connectTo, type RawResponse } from '../support/tun
  * A token that somebody else has seen on its way: a log, a neighbour, a page. Where the provider is one whose tokens are good
  * for one request, whoever is second gets nothing, at whichever proxy they show it. REPLAY_RACES sets the number of races.
  */
-const races = Number(process.env.REPLAY_RACES ?? 50);
+const races = Number(process.env.REPLAY_RACES ?? 20);
 
 describe('a user token that is good for one request', () => {
   let rig: Rig;

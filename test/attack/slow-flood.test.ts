@@ -9,7 +9,7 @@ import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
  * Many clients at once that hold their connections by doing next to nothing, on the port and inside tunnels, against a proxy
  * in a process of its own, while others want to work. STALLED_ATTACKERS sets how many.
  */
-const attackers = Number(process.env.STALLED_ATTACKERS ?? 200);
+const attackers = Number(process.env.STALLED_ATTACKERS ?? 120);
 const limitMs = 2_000;
 /** Until the last of them is gone, from when it has begun to stall. */
 const graceMs = 5_000;

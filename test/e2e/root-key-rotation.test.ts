@@ -22,7 +22,7 @@ import { Rig, run } from '../support/rig.ts';
 import { Sink, TestAuthority } from '../support/sink.ts';
 
 /** ROOT_KEY_APPS=10000 ROOT_KEY_KILLS=20 for the long run. */
-const apps = Number(process.env.ROOT_KEY_APPS ?? 120);
+const apps = Number(process.env.ROOT_KEY_APPS ?? 60);
 const kills = Number(process.env.ROOT_KEY_KILLS ?? 2);
 const [oldKey, newKey32] = [randomBytes(32), randomBytes(32)];
 

@@ -13,7 +13,7 @@ import { AnswerReader, basic, connectTo, mustOpen } from '../support/tunnel-clie
  * Two readers of the same bytes: Node's own parser, and what comes out behind the proxy. What comes out is what Node reads,
  * or nothing. The proxy may refuse more than Node does, and never less. A seed from the output repeats a run.
  */
-const rounds = Number(process.env.FUZZ_ROUNDS ?? 200);
+const rounds = Number(process.env.FUZZ_ROUNDS ?? 120);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_007);
 const width = 8;
 

@@ -14,7 +14,7 @@ import { mutate, Random } from '../support/mutate.ts';
  * Our own reader of HTTP beside Node's: what ours takes for a request is what Node's takes for one, and where they differ it
  * is ours that refuses. `npm run fuzz` runs more rounds; the seed repeats a run.
  */
-const rounds = Number(process.env.FUZZ_ROUNDS ?? 300);
+const rounds = Number(process.env.FUZZ_ROUNDS ?? 150);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_007);
 const maxHeadBytes = 16_384;
 /** Bytes that ask for more end nothing: then it is over when nothing happened for so long. */

@@ -11,7 +11,7 @@ import { basic, connectTo, openTunnel } from '../support/tunnel-client.ts';
  * A query of death: bytes that end the process, or leave something behind. `npm run fuzz` runs the same for longer; a seed
  * from the output repeats a run.
  */
-const rounds = Number(process.env.FUZZ_ROUNDS ?? 300);
+const rounds = Number(process.env.FUZZ_ROUNDS ?? 150);
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_007);
 const answerWithinMs = 60;
 

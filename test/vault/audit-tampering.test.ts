@@ -18,8 +18,8 @@ import { type Redis, startRedis } from '../support/redis.ts';
 
 const kms = openLocalKms({ rootKey: randomBytes(32) });
 /** On Redis. A file has to be opened and closed for each. AUDIT_MUTATIONS lengthens both. */
-const mutations = Number(process.env.AUDIT_MUTATIONS ?? 400);
-const mutationsOfFile = Math.ceil(mutations / 20);
+const mutations = Number(process.env.AUDIT_MUTATIONS ?? 160);
+const mutationsOfFile = Math.ceil(mutations / 8);
 const entriesOfWriter = 12;
 const cut = 5;
 
