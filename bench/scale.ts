@@ -3,7 +3,6 @@
  * given; a million takes minutes and some gigabytes of memory for Redis). A tenth as many secrets. The service is a process
  * of its own. Written to bench/results.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inParallel } from '../test/support/in-parallel.ts';
@@ -36,6 +35,15 @@ interface Row {
   readonly firstPageMs: number;
   readonly lastPageMs: number;
   readonly ofOneSecretMs: number;
+  readonly guard: GuardCost;
+}
+
+/** Of the same read and the same change, by way of epochs and floors, and past them. */
+interface GuardCost {
+  readonly readMs: number;
+  readonly guardedReadMs: number;
+  readonly commitMs: number;
+  readonly guardedCommitMs: number;
 }
 
 /** Counts what is asked of a store to read. */
@@ -62,10 +70,46 @@ function residentMiB(pid: number): number {
   return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024);
 }
 
+/** In turns, so that a slow moment of the machine hits both. */
+async function measureGuard(of: {
+  readonly guarded: Store;
+  readonly bare: Store;
+  readonly space: string;
+  readonly grantIds: readonly string[];
+}): Promise<GuardCost> {
+  const times = {
+    read: [] as number[],
+    guardedRead: [] as number[],
+    commit: [] as number[],
+    guardedCommit: [] as number[],
+  };
+  const timed = async (into: number[], work: () => Promise<unknown>): Promise<void> => {
+    const begunAt = performance.now();
+    await work();
+    into.push(performance.now() - begunAt);
+  };
+  const put = (id: string, expectedRevision: number) =>
+    [{ kind: 'put', type: 'bench', id, expectedRevision, body: Buffer.alloc(300, 1), tags: [], names: [] }] as const;
+  for (const id of of.grantIds) {
+    const place = [{ type: 'grant', id }];
+    await timed(times.read, () => of.bare.get(of.space, place));
+    await timed(times.guardedRead, () => of.guarded.get(of.space, place));
+    await of.bare.commit('bench', put(id, 0));
+    await of.guarded.commit(of.space, put(id, 0));
+    // A change, unlike a creation, raises a floor as well.
+    await timed(times.commit, () => of.bare.commit('bench', put(id, 1)));
+    await timed(times.guardedCommit, () => of.guarded.commit(of.space, put(id, 1)));
+  }
+  return {
+    ...{ readMs: round(lowerDecile(times.read)), guardedReadMs: round(lowerDecile(times.guardedRead)) },
+    ...{ commitMs: round(lowerDecile(times.commit)), guardedCommitMs: round(lowerDecile(times.guardedCommit)) },
+  };
+}
+
 async function measure(grants: number): Promise<Row> {
   const redis = await startRedis();
-  const rootKey = randomBytes(32);
-  const rig = await ServedRig.open({ redis, settings: { ALTER_ROOT_KEY: rootKey.toString('base64') } });
+  const rig = await ServedRig.open({ redis });
+  const rootKey = Buffer.from(readFileSync(join(rig.directory, 'root.key'), 'utf8'), 'base64');
   const real = await openStore(redis.url);
   try {
     const { store, count } = counting(real);
@@ -162,12 +206,13 @@ async function measure(grants: number): Promise<Row> {
     };
     const firstPageMs = await timed('/grants?limit=50');
     const lastPageMs = await timed(`/grants?limit=50&offset=${grants - 50}`);
+    const guard = await measureGuard({ guarded: vault.store, bare: real, space: appId, grantIds: some });
     const { secretId } = (await app.grants.get(some[0]!)).value;
     const ofOneSecretMs = await timed(`/managed-secrets/${secretId}/grants?limit=50`);
     return {
       ...{ grants, secrets: grants / grantsPerSecret, loadedPerSecond, redisMiB, startedMiB, servingMiB },
       ...{ coldMs: round(coldMs), hotMs: round(hotMs), coldRoundTrips, hotRoundTrips },
-      ...{ firstPageMs: round(firstPageMs), lastPageMs: round(lastPageMs), ofOneSecretMs: round(ofOneSecretMs) },
+      ...{ firstPageMs: round(firstPageMs), lastPageMs: round(lastPageMs), ofOneSecretMs: round(ofOneSecretMs), guard },
     };
   } finally {
     await real.close();
@@ -199,6 +244,15 @@ writeFileSync(
     ...rows.map(
       (row) =>
         `| ${row.grants} | ${row.secrets} | ${row.loadedPerSecond} | ${row.redisMiB} MiB | ${row.startedMiB} MiB | ${row.servingMiB} MiB | ${row.coldRoundTrips} round trips | ${row.hotRoundTrips} | ${row.coldMs} ms | ${row.hotMs} ms | ${row.firstPageMs} ms | ${row.lastPageMs} ms | ${row.ofOneSecretMs} ms |`,
+    ),
+    '',
+    'What [epochs and floors](../../docs/decisions/0011-epochs-and-floors-against-rollback.md) add to reading one record and to changing one, in the process that asks the store:',
+    '',
+    '| grants | read, past them | read, held to them | change, past them | change, held to them |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows.map(
+      ({ grants, guard }) =>
+        `| ${grants} | ${guard.readMs} ms | ${guard.guardedReadMs} ms | ${guard.commitMs} ms | ${guard.guardedCommitMs} ms |`,
     ),
     '',
   ].join('\n'),
