@@ -35,6 +35,8 @@ offerTools({
     websockets: 'python3-websockets',
   },
 });
+// By itself, because apt-get installs nothing where one name of several is unknown, and not every Debian has this one.
+offerTools({ programs: { 'chromium-headless-shell': 'chromium-headless-shell' }, modules: {} });
 
 process.chdir(root);
 const words = process.argv.slice(2);
