@@ -36,7 +36,7 @@ const usage = `npm run bench -- [options]
   --out FOLDER           instead of bench/results
   --list                 names of cases, probes and contenders`;
 
-const full: Effort = { rounds: 7, seconds: 5, warmUpSeconds: 2 };
+const full: Effort = { rounds: 5, seconds: 2, warmUpSeconds: 1 };
 const quick: Effort = { rounds: 2, seconds: 0.6, warmUpSeconds: 0.4 };
 
 const { values: options } = parseArgs({
@@ -175,7 +175,7 @@ async function measureAll({ probes, cases, wanted, upstream, directory, effort }
     results.startedAt.slice(0, 10),
     machine.commit.replace('+', '-changed'),
     ...(options.quick ? ['quick'] : []),
-    ...(options.only === undefined ? [] : [options.only.replaceAll(',', '-')]),
+    ...(options.only === undefined ? [] : [nameSelection(options.only.split(','))]),
   ].join('-');
   const text = writeMarkdown(results, cases, `${name}.svg`);
   keep(`${name}.json`, `${JSON.stringify(results, null, 1)}\n`);
@@ -213,6 +213,11 @@ function pick<T extends { readonly name: string }>(all: readonly T[], names: str
     if (found === undefined) throw new Error(`there is no ${name}: see --list`);
     return found;
   });
+}
+
+/** For the name of a file, which has an end. */
+function nameSelection(names: readonly string[]): string {
+  return names.length > 3 ? 'selected' : names.join('-');
 }
 
 function parseBeside(text: string): Contender {
