@@ -1,6 +1,7 @@
 /**
- * `npm run chaos`: the store fails at random under load for longer, and is cut off and replaced again and again.
- * TEST_CHAOS_SECONDS (180 unless given) and TEST_FAILOVER_ROUNDS (5) say how long; TEST_SEED repeats an order of faults.
+ * `npm run chaos`: the store fails at random under load for longer, and is cut off and replaced again and again, and the
+ * service is killed. TEST_CHAOS_SECONDS (180 unless given), TEST_FAILOVER_ROUNDS (5) and TEST_KILL_ROUNDS (200) say how long;
+ * TEST_SEED repeats an order of faults.
  */
 import { join } from 'node:path';
 import { ensureBuilt, ensureInstalled, root } from './install.mjs';
@@ -9,6 +10,7 @@ import { ensureTools } from './system-tools.mjs';
 
 process.env.TEST_CHAOS_SECONDS ??= '180';
 process.env.TEST_FAILOVER_ROUNDS ??= '5';
+process.env.TEST_KILL_ROUNDS ??= '200';
 process.env.TEST_LONG ??= '1';
 const node = ensureInstalled();
 ensureBuilt();
@@ -19,7 +21,13 @@ endAs(
     '--disable-warning=ExperimentalWarning',
     '--experimental-vm-modules',
     join(root, 'node_modules', 'jest', 'bin', 'jest.js'),
-    ...['test/e2e/store-chaos', 'test/e2e/store-failover', 'test/e2e/store-faults', '--runInBand'],
+    ...[
+      'test/e2e/store-chaos',
+      'test/e2e/store-failover',
+      'test/e2e/store-faults',
+      'test/e2e/killed-service',
+      '--runInBand',
+    ],
     ...process.argv.slice(2),
   ]),
 );

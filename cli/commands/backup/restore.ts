@@ -35,7 +35,7 @@ export default class BackupRestore extends BaseCommand {
     if (phase !== 'proved')
       throw new Failure({ exit: exitCodes.error, code: 'backup_invalid', detail: 'The backup is not complete.' });
     await confirmByName({
-      act: `This restores ${appId === null ? `${String(apps)} apps` : `the app ${String(appId)}`} with ${String(records)} records as they were at ${String(createdAt)}. What was revoked since, and is not known to this store, is valid again.`,
+      act: `This restores ${typeof appId === 'string' ? `the app ${appId}` : `${String(apps)} apps`} with ${String(records)} records as they were at ${String(createdAt)}. What was revoked since, and is not known to this store, is valid again.`,
       name: String(id),
       given: flags.confirm ?? null,
     });
