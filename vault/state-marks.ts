@@ -76,8 +76,8 @@ export class StateMarks {
     const { path } = this;
     if (path === null || this.#toSave.size === 0) return;
     const marks = parseFile(path, await readFile(path, 'utf8').catch(orNothing));
-    for (const [space, mark] of this.#toSave) if (isNewer(mark, marks.get(space) ?? null)) marks.set(space, mark);
-    this.#toSave.clear();
+    const saved = new Map(this.#toSave);
+    for (const [space, mark] of saved) if (isNewer(mark, marks.get(space) ?? null)) marks.set(space, mark);
     // Whole or not at all: half a file after a crash would keep the service from starting.
     // In containers that share a volume every process has the same id.
     const temporary = `${path}.${hostname()}.${process.pid}`;
@@ -89,6 +89,8 @@ export class StateMarks {
       await file.close();
     }
     await rename(temporary, path);
+    // Not before: what a full disk did not take is written with what comes next.
+    for (const [space, mark] of saved) if (this.#toSave.get(space) === mark) this.#toSave.delete(space);
   }
 }
 
