@@ -1,12 +1,8 @@
 import { spawn } from 'node:child_process';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileCache } from '../support/compile-cache.ts';
 
 const entry = fileURLToPath(new URL('../../dist/cli/bin.js', import.meta.url));
-
-/** Halves the time that each process takes to start. */
-const compileCache = join(tmpdir(), 'alter-test-compile-cache');
 
 export interface Ended {
   readonly code: number | null;
@@ -33,7 +29,7 @@ export function alter(words: readonly string[], options: AlterOptions = {}): Pro
 export function runProgram(program: string, words: readonly string[], options: AlterOptions = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, {
-      env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', NODE_COMPILE_CACHE: compileCache, ...options.env },
+      env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent', ...compileCache, ...options.env },
       cwd: options.cwd ?? '/',
     });
     const out: Buffer[] = [];

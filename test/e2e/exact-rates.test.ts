@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { openStore } from '../../vault/store-url.ts';
 import { openVault } from '../../vault/vault.ts';
+import { compileCache } from '../support/compile-cache.ts';
 import { endWithUs } from '../support/end-with-us.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
@@ -38,7 +39,7 @@ describe('a rate of a policy, over three processes', () => {
     directories.push(directory);
     const child = spawn(process.execPath, [resolve('dist/cli/bin.js'), 'serve', '--role', role], {
       cwd: directory,
-      env: { PATH: '/usr/bin:/bin', ...env },
+      env: { PATH: '/usr/bin:/bin', ...compileCache, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     processes.push(endWithUs(child));

@@ -13,6 +13,7 @@ import type { Store } from '../../vault/store.ts';
 import { openStore } from '../../vault/store-url.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 import { alter } from '../cli/alter.ts';
+import { compileCache } from '../support/compile-cache.ts';
 import { endWithUs } from '../support/end-with-us.ts';
 import { FakeAwsKms } from '../support/fake-aws-kms.ts';
 import { draftSecret, newKey, token } from '../support/filled-vault.ts';
@@ -116,7 +117,7 @@ describe('a root key that is replaced while requests run and the admin process d
   async function startAdmin(): Promise<{ readonly child: ChildProcess; readonly url: string }> {
     const child = spawn(process.execPath, [resolve('dist/cli/bin.js'), 'serve', '--role', 'admin'], {
       cwd: directory,
-      env: { PATH: '/usr/bin:/bin', ...settings(both) },
+      env: { PATH: '/usr/bin:/bin', ...compileCache, ...settings(both) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     endWithUs(child);

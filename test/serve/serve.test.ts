@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { compileCache } from '../support/compile-cache.ts';
 import { endWithUs } from '../support/end-with-us.ts';
 import { eventually } from '../support/in-parallel.ts';
 
@@ -23,7 +24,7 @@ class Served {
   constructor(directory: string, env: Record<string, string>, options: { words?: string[]; node?: string[] } = {}) {
     this.child = spawn(process.execPath, [...(options.node ?? []), bin, 'serve', ...(options.words ?? [])], {
       cwd: directory,
-      env: { PATH: '/usr/bin:/bin', ...env },
+      env: { PATH: '/usr/bin:/bin', ...compileCache, ...env },
       stdio: 'pipe',
     });
     endWithUs(this.child);

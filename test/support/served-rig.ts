@@ -8,6 +8,7 @@ import type { ReadAuditEvent } from '../../vault/audit-reader.ts';
 import { openLocalKms } from '../../vault/kms-local.ts';
 import { openStore } from '../../vault/store-url.ts';
 import { openVault } from '../../vault/vault.ts';
+import { compileCache } from './compile-cache.ts';
 import { endWithUs } from './end-with-us.ts';
 import { eventually } from './in-parallel.ts';
 import type { Redis } from './redis.ts';
@@ -68,6 +69,7 @@ export class ServedRig {
     if (redis) writeFileSync(rootKeyFile, rootKey, { mode: 0o600 });
     const env = {
       PATH: '/usr/bin:/bin',
+      ...compileCache,
       ALTER_PROXY_LISTEN: '127.0.0.1:0',
       ALTER_ADMIN_LISTEN: '127.0.0.1:0',
       ALTER_OPS_LISTEN: '127.0.0.1:0',

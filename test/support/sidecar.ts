@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { compileCache } from './compile-cache.ts';
 import { endWithUs } from './end-with-us.ts';
 import { eventually } from './in-parallel.ts';
 import { type Rig, run } from './rig.ts';
@@ -31,6 +32,7 @@ export class Sidecar {
       cwd: directory,
       env: {
         PATH: '/usr/bin:/bin',
+        ...compileCache,
         ALTER_PROXY_LISTEN: '127.0.0.1:0',
         ALTER_OPS_LISTEN: '127.0.0.1:0',
         ALTER_HOSTS: 'a.test=127.0.0.1,idp.test=127.0.0.1',

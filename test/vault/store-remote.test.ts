@@ -12,6 +12,7 @@ import { StoreOwner } from '../../vault/store-owner.ts';
 import { openRemoteStore } from '../../vault/store-remote.ts';
 import { openSqliteStore } from '../../vault/store-sqlite.ts';
 import { describeStore } from '../contract/store.ts';
+import { compileCache } from '../support/compile-cache.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 
 const ownerScript = fileURLToPath(new URL('../support/store-owner-process.ts', import.meta.url));
@@ -23,7 +24,11 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 async function startOwner(path: string): Promise<ChildProcess> {
-  const child = fork(ownerScript, [path], { serialization: 'advanced', execArgv: [] });
+  const child = fork(ownerScript, [path], {
+    serialization: 'advanced',
+    execArgv: [],
+    env: { ...process.env, ...compileCache },
+  });
   await once(child, 'message');
   return child;
 }
