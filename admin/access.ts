@@ -3,11 +3,11 @@ import { AlterError } from '../core/errors.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
 import type { Secret } from '../core/secret.ts';
 import type { User } from '../core/user.ts';
-import type { Page, PageQuery, Versioned } from '../vault/record.ts';
+import type { Page, PageQuery, Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
-import { type pathKinds, principalResponses } from './principal-schemas.ts';
-import { formatTime } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
+import { appRoute, type Route } from './http/route.ts';
+import { type pathKinds, principalResponses } from './schemas/principal-schemas.ts';
+import { formatTime } from './schemas/representation.ts';
 
 type PathKind = (typeof pathKinds)[number];
 

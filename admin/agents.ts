@@ -1,16 +1,16 @@
 import type { Agent, AgentStatus } from '../core/agent.ts';
-import type { PageQuery, Versioned } from '../vault/record.ts';
-import { requireRevision } from './etag.ts';
+import type { PageQuery, Versioned } from '../vault/records/record.ts';
 import { representGrants } from './grants.ts';
+import { requireRevision } from './http/etag.ts';
+import { type AppCall, appRoute, type Route } from './http/route.ts';
 import { revokeKeys } from './keys.ts';
 import { showKeys } from './last-used.ts';
 import { listMatching } from './list-matching.ts';
 import { checkNewKey, mintKey } from './mint-key.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representAgent, representPage } from './representation.ts';
-import { type AppCall, appRoute, type Route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { representAgent, representPage } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 const collection = '/v1/apps/{app}/agents';
 const item = `${collection}/{agent}`;

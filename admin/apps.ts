@@ -1,15 +1,15 @@
 import type { AccessToken } from '../core/access-token.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
-import type { PageQuery } from '../vault/record.ts';
+import type { PageQuery } from '../vault/records/record.ts';
 import type { Vault } from '../vault/vault.ts';
-import { requireRevision } from './etag.ts';
+import { requireRevision } from './http/etag.ts';
+import { appRoute, type Route, route } from './http/route.ts';
 import { listMatching } from './list-matching.ts';
 import { requirePolicyScope, takePolicy } from './policy-intake.ts';
 import type { ChangeRecorder } from './record-change.ts';
-import { representApp, representPage } from './representation.ts';
-import { appRoute, type Route, route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { representApp, representPage } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 export const appRoutes: readonly Route[] = [
   route({

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import type { Ledger, Trim } from '../vault/audit-checkpoints.ts';
-import type { Retention, RetentionLimits } from '../vault/audit-retention.ts';
-import type { Versioned } from '../vault/record.ts';
-import { formatTime } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
-import { time } from './schemas.ts';
+import type { Ledger, Trim } from '../vault/audit/audit-checkpoints.ts';
+import type { Retention, RetentionLimits } from '../vault/audit/audit-retention.ts';
+import type { Versioned } from '../vault/records/record.ts';
+import { appRoute, type Route } from './http/route.ts';
+import { formatTime } from './schemas/representation.ts';
+import { time } from './schemas/schemas.ts';
 
 const maxAgeSeconds = z
   .number()

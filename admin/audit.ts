@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { AuditVerdict } from '../vault/verify-audit.ts';
+import type { AuditVerdict } from '../vault/audit/verify-audit.ts';
 import { trimmed } from './audit-retention.ts';
-import { appRoute, type Route } from './route.ts';
-import { line, requests, responses, time } from './schemas.ts';
+import { appRoute, type Route } from './http/route.ts';
+import { line, requests, responses, time } from './schemas/schemas.ts';
 import { getAuditEvent, searchAudit } from './search-audit.ts';
 
 const link = z.strictObject({

@@ -4,10 +4,10 @@ import { createAuthority } from '../certs/authority.ts';
 import { type KeptAuthority, listTrusted, rotateAuthority } from '../core/authority.ts';
 import { AlterError } from '../core/errors.ts';
 import type { Vault } from '../vault/vault.ts';
+import { type Route, route, type Services } from './http/route.ts';
 import { durationMs } from './parse-time.ts';
-import { formatTime } from './representation.ts';
-import { type Route, route, type Services } from './route.ts';
-import { time } from './schemas.ts';
+import { formatTime } from './schemas/representation.ts';
+import { time } from './schemas/schemas.ts';
 
 const duration = z
   .string()

@@ -2,14 +2,14 @@ import { z } from 'zod';
 import type { AccessToken } from '../core/access-token.ts';
 import { AlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
-import { maxLineLength } from '../vault/backup-lines.ts';
-import { BackupRestore } from '../vault/restore-backup.ts';
+import { maxLineLength } from '../vault/backup/backup-lines.ts';
+import { BackupRestore } from '../vault/backup/restore-backup.ts';
+import { BackupWriter } from '../vault/backup/write-backup.ts';
 import type { Vault } from '../vault/vault.ts';
-import { BackupWriter } from '../vault/write-backup.ts';
-import { BackupSessions } from './backup-sessions.ts';
-import { formatTime } from './representation.ts';
-import { type Route, route } from './route.ts';
-import { time } from './schemas.ts';
+import { BackupSessions } from './background/backup-sessions.ts';
+import { type Route, route } from './http/route.ts';
+import { formatTime } from './schemas/representation.ts';
+import { time } from './schemas/schemas.ts';
 
 /** Below it a request may carry a line of a backup, and be larger than any other. */
 export const restoresPath = '/v1/restores';

@@ -2,9 +2,9 @@ import { type AccessToken, dashboardScopes } from '../core/access-token.ts';
 import { AlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
 import { type IssuedToken, issueToken } from '../core/token.ts';
-import type { AuditLog } from '../vault/audit-log.ts';
+import type { AuditLog } from '../vault/audit/audit-log.ts';
 import type { Vault } from '../vault/vault.ts';
-import { formatTime } from './representation.ts';
+import { formatTime } from './schemas/representation.ts';
 
 const defaultApp = 'default';
 

@@ -1,6 +1,6 @@
 import { AlterError } from '../core/errors.ts';
 import { keyStatus, maxWorkingKeys } from '../core/runtime-key.ts';
-import type { KeyRepository } from '../vault/key-repository.ts';
+import type { KeyRepository } from '../vault/records/key-repository.ts';
 import type { AppVault } from '../vault/vault.ts';
 
 const pageSize = 1000;

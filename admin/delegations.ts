@@ -1,10 +1,10 @@
 import type { Delegation } from '../core/delegation.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { findSecret } from './grants.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
-import { representDelegation, representPage } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
+import { appRoute, type Route } from './http/route.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { representDelegation, representPage } from './schemas/representation.ts';
 
 const collection = '/v1/apps/{app}/delegations';
 const item = `${collection}/{delegation}`;

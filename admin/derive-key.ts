@@ -2,10 +2,10 @@ import { AlterError, type Problem } from '../core/errors.ts';
 import { type Caller, hasRuntimeScope, type RuntimeKey } from '../core/runtime-key.ts';
 import { issueToken } from '../core/token.ts';
 import type { AppVault } from '../vault/vault.ts';
+import type { Answer } from './http/route.ts';
 import { checkNewKey, endOfKey, keyEvent, type NewKey } from './mint-key.ts';
 import type { ChangeRecorder } from './record-change.ts';
-import { representKey } from './representation.ts';
-import type { Answer } from './route.ts';
+import { representKey } from './schemas/representation.ts';
 
 const hourMs = 3_600_000;
 const defaultLifeMs = hourMs;

@@ -1,20 +1,20 @@
 import { AlterError } from '../core/errors.ts';
 import type { Grant } from '../core/grant.ts';
 import type { Secret } from '../core/secret.ts';
-import type { GrantDraft } from '../vault/grant-repository.ts';
-import type { Versioned } from '../vault/record.ts';
-import type { SecretRepository } from '../vault/secret-repository.ts';
+import type { GrantDraft } from '../vault/records/grant-repository.ts';
+import type { Versioned } from '../vault/records/record.ts';
+import type { SecretRepository } from '../vault/records/secret-repository.ts';
 import type { AppVault } from '../vault/vault.ts';
-import { refuse } from './check-fields.ts';
-import { requireRevision } from './etag.ts';
+import { refuse } from './http/check-fields.ts';
+import { requireRevision } from './http/etag.ts';
+import { type Answer, type AppCall, appRoute, type Route } from './http/route.ts';
 import { showGrants } from './last-used.ts';
 import { requireActive } from './mint-key.ts';
 import { requirePolicyScope, takeGrantTerms } from './policy-intake.ts';
 import { checkPrincipal, findPrincipal } from './principal-intake.ts';
 import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
-import { formatTime, representGrant, representPage } from './representation.ts';
-import { type Answer, type AppCall, appRoute, type Route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { formatTime, representGrant, representPage } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 const ofSecret = '/v1/apps/{app}/managed-secrets/{secret}/grants';
 const collection = '/v1/apps/{app}/grants';

@@ -2,14 +2,14 @@ import { AlterError } from '../core/errors.ts';
 import type { Group } from '../core/group.ts';
 import { isId } from '../core/id.ts';
 import { groupsOf, type User } from '../core/user.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { representGrants } from './grants.ts';
+import { appRoute, type Route } from './http/route.ts';
 import { getProvider } from './identity-providers.ts';
 import { listMatching } from './list-matching.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
-import { formatTime, representPage, representUser } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { formatTime, representPage, representUser } from './schemas/representation.ts';
 
 const collection = '/v1/apps/{app}/groups';
 const member = `${collection}/{group}/members/{user}`;

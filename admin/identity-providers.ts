@@ -1,14 +1,14 @@
 import { AlterError, type ErrorCode } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 import { type ClaimNames, defaultClaimNames, type IdentityProvider } from '../core/identity-provider.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
-import { requireRevision } from './etag.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
+import { requireRevision } from './http/etag.ts';
+import { appRoute, type Route, type Services } from './http/route.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representPage, representProvider } from './representation.ts';
-import { appRoute, type Route, type Services } from './route.ts';
-import { requests } from './schemas.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { representPage, representProvider } from './schemas/representation.ts';
+import { requests } from './schemas/schemas.ts';
 
 const collection = '/v1/apps/{app}/identity-providers';
 const item = `${collection}/{idp}`;

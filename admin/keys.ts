@@ -1,17 +1,17 @@
 import { AlterError, type Problem } from '../core/errors.ts';
 import { keyStatus, maxWorkingKeys, type RuntimeKey } from '../core/runtime-key.ts';
-import type { Page, PageQuery, Versioned } from '../vault/record.ts';
+import type { Page, PageQuery, Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { countKeys } from './count-keys.ts';
-import { requireRevision } from './etag.ts';
+import { requireRevision } from './http/etag.ts';
+import { appRoute, type Route } from './http/route.ts';
 import { showKeys } from './last-used.ts';
 import { listMatching } from './list-matching.ts';
 import { checkNewKey, keyEvent, mintKey } from './mint-key.ts';
 import type { ChangeRecorder } from './record-change.ts';
-import { representPage } from './representation.ts';
 import { rotateKey } from './rotate-key.ts';
-import { appRoute, type Route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { representPage } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 const collection = '/v1/apps/{app}/keys';
 const item = `${collection}/{key}`;

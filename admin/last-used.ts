@@ -1,9 +1,9 @@
 import type { Grant } from '../core/grant.ts';
 import type { RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
-import { representGrant, representKey } from './representation.ts';
+import { representGrant, representKey } from './schemas/representation.ts';
 
 /** Keys and grants as they are shown, with the time of their last use. */
 

@@ -1,4 +1,4 @@
-import type { Page, PageQuery, Versioned } from '../vault/record.ts';
+import type { Page, PageQuery, Versioned } from '../vault/records/record.ts';
 
 const pageSize = 1000;
 

@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AlterError, type ErrorCode, problemDocument } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
-import { type AdminOptions, createAdminApp } from './app.ts';
-import { maxHeaders } from './guard-request.ts';
+import { type AdminOptions, createAdminApp } from './http/app.ts';
+import { maxHeaders } from './http/guard-request.ts';
 
 /** Own limits, not Node's defaults: an operator's requests are small, few and quick. */
 const limits = {

@@ -4,9 +4,8 @@ import { defaultDelegationTtlDays } from '../core/delegation.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import { defaultInjection } from '../core/injection.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import { checkAllowedHosts } from './check-allowed-hosts.ts';
-import { refuse } from './check-fields.ts';
 import {
   type CredentialInput,
   checkInjection,
@@ -14,13 +13,14 @@ import {
   refuseInjectionOfSigned,
   takeCredential,
 } from './credential-intake.ts';
-import { requireRevision } from './etag.ts';
+import { refuse } from './http/check-fields.ts';
+import { requireRevision } from './http/etag.ts';
+import { type AppCall, appRoute, type Route } from './http/route.ts';
 import { requirePolicyScope, takePolicy } from './policy-intake.ts';
-import { principalRequests } from './principal-schemas.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representPage, representSecret } from './representation.ts';
-import { type AppCall, appRoute, type Route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { principalRequests } from './schemas/principal-schemas.ts';
+import { representPage, representSecret } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 import { findMissingFields, injectionOfTemplate, takeTemplate } from './templates.ts';
 
 const collection = '/v1/apps/{app}/managed-secrets';

@@ -5,10 +5,10 @@ import type { RuntimeKey, RuntimeScope } from '../core/runtime-key.ts';
 import { issueToken } from '../core/token.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { requireRoom } from './count-keys.ts';
+import type { Answer } from './http/route.ts';
 import { checkEnd, durationMs, endOf } from './parse-time.ts';
 import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
-import { representKey } from './representation.ts';
-import type { Answer } from './route.ts';
+import { representKey } from './schemas/representation.ts';
 
 /** What is said of a new key, whoever mints it. */
 export interface NewKey {

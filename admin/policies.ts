@@ -6,15 +6,15 @@ import { parseAuthority } from '../core/origin.ts';
 import type { PolicyLevel } from '../core/policy.ts';
 import type { PolicyDocument } from '../core/policy-document.ts';
 import { findRestatement } from '../core/restatement.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault, Vault } from '../vault/vault.ts';
-import { requireRevision } from './etag.ts';
 import { changeGrant, findSecret } from './grants.ts';
+import { requireRevision } from './http/etag.ts';
+import { type AppCall, appRoute, type Route } from './http/route.ts';
 import { takeGrantTerms, takePolicy } from './policy-intake.ts';
-import { explanation, policyDocument, policyRequests } from './policy-schemas.ts';
 import type { ChangeEvent, ChangeRecorder } from './record-change.ts';
-import { formatTime } from './representation.ts';
-import { type AppCall, appRoute, type Route } from './route.ts';
+import { explanation, policyDocument, policyRequests } from './schemas/policy-schemas.ts';
+import { formatTime } from './schemas/representation.ts';
 
 type Restricted = Versioned<{ readonly policy: PolicyDocument | null }>;
 

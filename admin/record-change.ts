@@ -1,8 +1,8 @@
 import type { AuditEvent, AuditSink } from '../core/audit-event.ts';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
-import type { AuditLog } from '../vault/audit-log.ts';
-import { formatTime } from './representation.ts';
+import type { AuditLog } from '../vault/audit/audit-log.ts';
+import { formatTime } from './schemas/representation.ts';
 
 /** Where changes become durable: the sealed log of the store and, where one is configured, a file as well. */
 export interface ChangeAudit {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { AccessToken } from '../core/access-token.ts';
 import { AlterError } from '../core/errors.ts';
-import { systemSpace } from '../vault/keyring.ts';
-import { type Route, route } from './route.ts';
+import { systemSpace } from '../vault/keys/keyring.ts';
+import { type Route, route } from './http/route.ts';
 
 const count = z.number().int();
 const status = z

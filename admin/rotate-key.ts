@@ -1,13 +1,13 @@
 import type { RuntimeKey, RuntimeScope } from '../core/runtime-key.ts';
 import { issueToken } from '../core/token.ts';
-import { requireRotatable } from '../vault/key-repository.ts';
-import type { Versioned } from '../vault/record.ts';
+import { requireRotatable } from '../vault/records/key-repository.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { requireRoom } from './count-keys.ts';
+import type { Answer } from './http/route.ts';
 import { keyEvent, requireActive } from './mint-key.ts';
 import type { ChangeRecorder } from './record-change.ts';
-import { representKey } from './representation.ts';
-import type { Answer } from './route.ts';
+import { representKey } from './schemas/representation.ts';
 
 /** A key in the place of another one, with its name, addresses, rate and end. The other works on. Throws `conflict`. */
 export async function rotateKey(

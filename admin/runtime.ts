@@ -5,18 +5,24 @@ import type { Principal } from '../core/principal.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { Secret } from '../core/secret.ts';
 import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
-import type { Page, PageQuery } from '../vault/record.ts';
+import type { Page, PageQuery } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
 import { checkDerived, deriveKey, requireParent } from './derive-key.ts';
 import { createGrant, findSecret } from './grants.ts';
+import { type Route, type RuntimeCall, runtimeRoute } from './http/route.ts';
 import { requireActive } from './mint-key.ts';
 import { checkEnd, endOf } from './parse-time.ts';
 import { checkPrincipal, findPrincipal } from './principal-intake.ts';
-import { principalResponses } from './principal-schemas.ts';
-import { formatTime, representAgent, representDelegation, representKey, representPage } from './representation.ts';
-import { type Route, type RuntimeCall, runtimeRoute } from './route.ts';
-import { runtimeRequests, runtimeResponses } from './runtime-schemas.ts';
-import { requests, responses } from './schemas.ts';
+import { principalResponses } from './schemas/principal-schemas.ts';
+import {
+  formatTime,
+  representAgent,
+  representDelegation,
+  representKey,
+  representPage,
+} from './schemas/representation.ts';
+import { runtimeRequests, runtimeResponses } from './schemas/runtime-schemas.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 const pageSize = 500;
 /** Of grants to one principal and of delegations to one agent: what one answer looks at. */

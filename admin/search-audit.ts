@@ -1,10 +1,10 @@
 import type { AuditEvent } from '../core/audit-event.ts';
 import { AlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
-import type { AuditReader, ReadAuditEvent } from '../vault/audit-reader.ts';
+import type { AuditReader, ReadAuditEvent } from '../vault/audit/audit-reader.ts';
 import { keyIdOf } from './keys.ts';
 import { durationMs } from './parse-time.ts';
-import type { requests } from './schemas.ts';
+import type { requests } from './schemas/schemas.ts';
 
 export type AuditQuery = ReturnType<typeof requests.listAudit.parse>;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatAppKey } from '../core/app-key.ts';
-import { appRoute, type Route } from './route.ts';
+import { appRoute, type Route } from './http/route.ts';
 
 const request = z.strictObject({
   keep_old: z

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
-import { systemSpace } from '../vault/keyring.ts';
+import { systemSpace } from '../vault/keys/keyring.ts';
 import type { Vault } from '../vault/vault.ts';
-import { representPage } from './representation.ts';
-import { type Route, route } from './route.ts';
-import { listOf, requests } from './schemas.ts';
+import { type Route, route } from './http/route.ts';
+import { representPage } from './schemas/representation.ts';
+import { listOf, requests } from './schemas/schemas.ts';
 
 /** Below it a token is looked up also in a state that is refused: somebody has to be able to accept it. */
 export const statePath = '/v1/state';

@@ -1,8 +1,8 @@
 import type { AccessToken } from '../core/access-token.ts';
 import { AlterError } from '../core/errors.ts';
 import { representVerdict, verification } from './audit.ts';
-import { type Route, route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { type Route, route } from './http/route.ts';
+import { requests, responses } from './schemas/schemas.ts';
 import { getAuditEvent, searchAudit } from './search-audit.ts';
 
 export const systemAuditRoutes: readonly Route[] = [

@@ -1,8 +1,8 @@
 import { findTemplate, type Template, templates } from '../core/catalogue.ts';
 import { defaultInjection, type Injection, type InjectionRule, injectionRulesOf } from '../core/injection.ts';
-import { representPage, representRules } from './representation.ts';
-import { type Route, route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { type Route, route } from './http/route.ts';
+import { representPage, representRules } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 export const templateRoutes: readonly Route[] = [
   route({

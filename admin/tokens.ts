@@ -1,14 +1,14 @@
 import { type AccessToken, accessTokenStatus, type DashboardScope, hasDashboardScope } from '../core/access-token.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import { issueToken } from '../core/token.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { Vault } from '../vault/vault.ts';
+import { type Route, route } from './http/route.ts';
 import { listMatching } from './list-matching.ts';
 import { checkEnd, durationMs, endOf } from './parse-time.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representAccessToken, representPage } from './representation.ts';
-import { type Route, route } from './route.ts';
-import { requests, responses } from './schemas.ts';
+import { representAccessToken, representPage } from './schemas/representation.ts';
+import { requests, responses } from './schemas/schemas.ts';
 
 const collection = '/v1/tokens';
 const item = `${collection}/{token}`;

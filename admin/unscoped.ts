@@ -1,6 +1,6 @@
-import { representAccessToken } from './representation.ts';
-import { type Route, route } from './route.ts';
-import { responses } from './schemas.ts';
+import { type Route, route } from './http/route.ts';
+import { representAccessToken } from './schemas/representation.ts';
+import { responses } from './schemas/schemas.ts';
 
 /** What needs a token but no scope: who the token is. */
 export const unscopedRoutes: readonly Route[] = [

@@ -1,9 +1,9 @@
 import type { User } from '../core/user.ts';
+import { appRoute, type Route } from './http/route.ts';
 import { getProvider } from './identity-providers.ts';
 import { listMatching } from './list-matching.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
-import { representPage, representUser } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { representPage, representUser } from './schemas/representation.ts';
 
 const collection = '/v1/apps/{app}/users';
 

@@ -3,13 +3,13 @@ import type { AddressSet } from '../core/address.ts';
 import { AlterError, type Problem } from '../core/errors.ts';
 import type { Webhook, WebhookProgress } from '../core/webhook.ts';
 import type { AppVault } from '../vault/vault.ts';
+import { postEvents } from './background/post-events.ts';
 import { checkAllowedHosts } from './check-allowed-hosts.ts';
-import { requireRevision } from './etag.ts';
-import { postEvents } from './post-events.ts';
+import { requireRevision } from './http/etag.ts';
+import { type AppCall, appRoute, type Route } from './http/route.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { formatTime, representPage } from './representation.ts';
-import { type AppCall, appRoute, type Route } from './route.ts';
-import { webhookRequests, webhookResponses } from './webhook-schemas.ts';
+import { formatTime, representPage } from './schemas/representation.ts';
+import { webhookRequests, webhookResponses } from './schemas/webhook-schemas.ts';
 
 const collection = '/v1/apps/{app}/webhooks';
 const item = `${collection}/{webhook}`;

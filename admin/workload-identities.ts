@@ -1,16 +1,16 @@
 import { AlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 import type { WorkloadIdentity } from '../core/workload-identity.ts';
-import type { Versioned } from '../vault/record.ts';
+import type { Versioned } from '../vault/records/record.ts';
 import type { AppVault } from '../vault/vault.ts';
-import { requireRevision } from './etag.ts';
+import { requireRevision } from './http/etag.ts';
+import { appRoute, type Route } from './http/route.ts';
 import { discover } from './identity-providers.ts';
 import { checkNewKey, requireActive } from './mint-key.ts';
-import { principalRequests, principalResponses } from './principal-schemas.ts';
 import type { ChangeEvent } from './record-change.ts';
-import { representPage, representWorkloadIdentity } from './representation.ts';
-import { appRoute, type Route } from './route.ts';
-import { requests } from './schemas.ts';
+import { principalRequests, principalResponses } from './schemas/principal-schemas.ts';
+import { representPage, representWorkloadIdentity } from './schemas/representation.ts';
+import { requests } from './schemas/schemas.ts';
 
 const collection = '/v1/apps/{app}/workload-identities';
 const item = `${collection}/{workload}`;

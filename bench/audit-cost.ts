@@ -13,11 +13,11 @@ import type { Caller } from '../core/runtime-key.ts';
 import { AuditTrail } from '../proxy/audit.ts';
 import type { Verdict } from '../proxy/authorize.ts';
 import { startRedis } from '../test/support/redis.ts';
-import { AuditLog } from '../vault/audit-log.ts';
-import { openLocalKms } from '../vault/kms-local.ts';
-import type { Store } from '../vault/store.ts';
-import { openRedisStore } from '../vault/store-redis.ts';
-import { openSqliteStore } from '../vault/store-sqlite.ts';
+import { AuditLog } from '../vault/audit/audit-log.ts';
+import { openLocalKms } from '../vault/keys/kms-local.ts';
+import type { Store } from '../vault/store/store.ts';
+import { openRedisStore } from '../vault/store/store-redis.ts';
+import { openSqliteStore } from '../vault/store/store-sqlite.ts';
 import { openVault } from '../vault/vault.ts';
 
 const callers = 64;

@@ -9,11 +9,11 @@ import { inParallel } from '../test/support/in-parallel.ts';
 import { startRedis } from '../test/support/redis.ts';
 import { ServedRig } from '../test/support/served-rig.ts';
 import { AnswerReader, basic, connectTo } from '../test/support/tunnel-client.ts';
-import { openLocalKms } from '../vault/kms-local.ts';
+import { openLocalKms } from '../vault/keys/kms-local.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { SecretValue } from '../vault/secret-value.ts';
-import type { Store } from '../vault/store.ts';
-import { openStore } from '../vault/store-url.ts';
+import type { Store } from '../vault/store/store.ts';
+import { openStore } from '../vault/store/store-url.ts';
 import { openVault } from '../vault/vault.ts';
 import { describeMachine } from './machine.ts';
 

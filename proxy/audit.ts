@@ -6,11 +6,11 @@ import type { Origin } from '../core/origin.ts';
 import type { RateDemand } from '../core/rate.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { UserProof } from '../core/user.ts';
-import type { AuditLog } from '../vault/audit-log.ts';
-import type { RateVerdict } from '../vault/store.ts';
+import type { AuditLog } from '../vault/audit/audit-log.ts';
+import type { RateVerdict } from '../vault/store/store.ts';
 import type { Verdict } from './authorize.ts';
-import type { Outcome } from './forward.ts';
-import type { UseMemory } from './remember-uses.ts';
+import type { UseMemory } from './caller/remember-uses.ts';
+import type { Outcome } from './http/forward.ts';
 import type { RequestTags } from './request.ts';
 
 /** Where decisions become durable: the sealed log of the store, and, where it is configured, a file. */

@@ -2,15 +2,15 @@ import type { LeafCache } from '../certs/leaf-cache.ts';
 import type { EgressMode } from '../core/evaluate.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { AuditTargets } from './audit.ts';
-import type { DialRules } from './dial.ts';
-import type { FailedKeys } from './failed-keys.ts';
-import type { Forwarder } from './forward.ts';
-import type { OwnToken } from './own-token.ts';
+import type { SigningLimits } from './aws/signed-body.ts';
+import type { FailedKeys } from './caller/failed-keys.ts';
+import type { OwnToken } from './caller/own-token.ts';
+import type { UserVerifier } from './caller/verify-user.ts';
+import type { WorkloadVerifier } from './caller/verify-workload.ts';
+import type { DialRules } from './connection/dial.ts';
+import type { Forwarder } from './http/forward.ts';
 import type { Reporter } from './report.ts';
 import type { HeadLimits } from './request.ts';
-import type { SigningLimits } from './signed-body.ts';
-import type { UserVerifier } from './verify-user.ts';
-import type { WorkloadVerifier } from './verify-workload.ts';
 
 /** What the stages are given; each takes what it uses. Made once, in `main.ts`. */
 export interface DataPlane {

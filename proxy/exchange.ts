@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import type { AlterError } from '../core/errors.ts';
-import type { ClientRequest, ClientResponse } from './client-message.ts';
-import type { ClientUpgrade } from './forward.ts';
+import type { Phase } from './connection/watchdog.ts';
+import type { ClientRequest, ClientResponse } from './http/client-message.ts';
+import type { ClientUpgrade } from './http/forward.ts';
 import type { ParsedRequest, RawRequest, RequestTags } from './request.ts';
 import type { Tunnel } from './tunnel.ts';
-import type { Phase } from './watchdog.ts';
 
 /** Asks the policy again, about an exchange that is under way. Null: it may go on. */
 export type Recheck = () => Promise<AlterError | null>;

@@ -3,8 +3,8 @@ import { isId } from '../core/id.ts';
 import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import { digestsEqual } from '../core/token.ts';
 import type { ReadModel } from '../vault/read-model.ts';
+import type { ProvenWorkload } from './caller/verify-workload.ts';
 import type { DataPlane } from './data-plane.ts';
-import type { ProvenWorkload } from './verify-workload.ts';
 
 /** How the user name of the proxy URL wants untagged requests to be treated. */
 export type GrantChoice =

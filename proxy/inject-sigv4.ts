@@ -3,12 +3,12 @@ import { type AwsScope, findAwsScope } from '../core/aws-host.ts';
 import type { CredentialFields } from '../core/credential.ts';
 import { AlterError } from '../core/errors.ts';
 import { formatHostHeader, type Origin } from '../core/origin.ts';
-import { resignChunks } from './aws-chunks.ts';
-import { AwsSigner } from './aws-signer.ts';
-import { encodeQuery, encodeS3Path } from './aws-target.ts';
+import { resignChunks } from './aws/aws-chunks.ts';
+import { AwsSigner } from './aws/aws-signer.ts';
+import { encodeQuery, encodeS3Path } from './aws/aws-target.ts';
+import { type Payload, readToSign, type Signing } from './aws/signed-body.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
 import type { ParsedRequest } from './request.ts';
-import { type Payload, readToSign, type Signing } from './signed-body.ts';
 
 /** The parts of an outbound request that signing decides. */
 export interface SignedRequest {

@@ -3,11 +3,11 @@ import { injectionRulesOf, renderInjection } from '../core/injection.ts';
 import { formatHostHeader, type Origin } from '../core/origin.ts';
 import type { Secret } from '../core/secret.ts';
 import type { SecretValue } from '../vault/secret-value.ts';
+import type { Payload, Signing } from './aws/signed-body.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
+import { type Reflection, reflectionOf } from './http/reflection.ts';
 import { signAws } from './inject-sigv4.ts';
-import { type Reflection, reflectionOf } from './reflection.ts';
 import type { ParsedRequest } from './request.ts';
-import type { Payload, Signing } from './signed-body.ts';
 
 /**
  * A request that is ready to leave: nothing changes it any more. Only {@link inject} and {@link pass} make it, from a

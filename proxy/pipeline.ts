@@ -1,10 +1,10 @@
 import { type AlterError, toAlterError } from '../core/errors.ts';
 import { findRestatement } from '../core/restatement.ts';
-import { answerHeaders } from './answer-headers.ts';
 import { AuditTrail, isPermit } from './audit.ts';
 import { authorize } from './authorize.ts';
 import type { DataPlane } from './data-plane.ts';
 import type { Exchange } from './exchange.ts';
+import { answerHeaders } from './http/answer-headers.ts';
 import { identify, proveKey } from './identify.ts';
 import { inject, pass } from './inject.ts';
 import { match } from './match.ts';

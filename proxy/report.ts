@@ -3,7 +3,7 @@ import type { Passage, Permit } from '../core/evaluate.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics, SecurityEvent } from '../telemetry/metrics.ts';
 import { type AuditTrail, isPermit } from './audit.ts';
-import type { Outcome } from './forward.ts';
+import type { Outcome } from './http/forward.ts';
 
 const securityEventOf: Readonly<Record<string, SecurityEvent>> = {
   key_invalid: 'key_rejected',

@@ -1,7 +1,7 @@
 import { AlterError } from '../core/errors.ts';
 import { formatHostHeader, type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
-import type { RequestFraming } from './client-message.ts';
-import { checkHandshake } from './handshake.ts';
+import type { RequestFraming } from './http/client-message.ts';
+import { checkHandshake } from './http/handshake.ts';
 
 /** What the reader hands over, before anything is believed. */
 export interface RawRequest {

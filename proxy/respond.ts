@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type AlterError, errorTable, problemDocument } from '../core/errors.ts';
-import type { ClientRequest, ClientResponse } from './client-message.ts';
+import type { ClientRequest, ClientResponse } from './http/client-message.ts';
 
 /** Statuses of a message that could not be read for certain. */
 const doubtful: ReadonlySet<number> = new Set([400, 405, 421, 431]);

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { LeafCache } from '../certs/leaf-cache.ts';
 import { type Origin, parseHost } from '../core/origin.ts';
-import { shakeHands } from './server-tls.ts';
+import { shakeHands } from './connection/server-tls.ts';
 
 const handshakeRecord = 0x16;
 

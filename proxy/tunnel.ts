@@ -5,11 +5,11 @@ import type { Origin } from '../core/origin.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { AuditTrail } from './audit.ts';
 import { authorizeTunnel, authorizeUntagged, refuseKey } from './authorize.ts';
+import { dial } from './connection/dial.ts';
 import type { DataPlane } from './data-plane.ts';
-import { dial } from './dial.ts';
+import type { RequestHead } from './http/message-head.ts';
 import { type Arrival, type Identity, identify, proveKey } from './identify.ts';
 import { match } from './match.ts';
-import type { RequestHead } from './message-head.ts';
 import { parseConnect, type RequestTags } from './request.ts';
 
 /** A tunnel that was let through and is about to be opened up: what its requests inherit from the CONNECT. */

@@ -1,7 +1,7 @@
 import type { Config } from '../core/config.ts';
 import type { Caller } from '../core/runtime-key.ts';
 import type { VerifiedUser } from '../core/user.ts';
-import type { FetchHttps } from '../proxy/fetch-https.ts';
+import type { FetchHttps } from '../proxy/caller/fetch-https.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import type { Vault } from '../vault/vault.ts';

@@ -1,12 +1,12 @@
 import type { Config } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
 import type { KmsLocation } from '../core/kms-location.ts';
-import { type AwsIdentity, knownIdentity, webIdentity } from '../vault/aws-identity.ts';
-import type { Kms, KmsKeys } from '../vault/kms.ts';
-import { openAwsKms } from '../vault/kms-aws.ts';
-import { KmsHttp } from '../vault/kms-http.ts';
-import { openLocalKms } from '../vault/kms-local.ts';
-import { openTransitKms, type TransitLogin } from '../vault/kms-transit.ts';
+import { type AwsIdentity, knownIdentity, webIdentity } from '../vault/keys/aws-identity.ts';
+import type { Kms, KmsKeys } from '../vault/keys/kms.ts';
+import { openAwsKms } from '../vault/keys/kms-aws.ts';
+import { KmsHttp } from '../vault/keys/kms-http.ts';
+import { openLocalKms } from '../vault/keys/kms-local.ts';
+import { openTransitKms, type TransitLogin } from '../vault/keys/kms-transit.ts';
 
 /** What wraps the keys of the apps, and what wrapped them before. `rootKey` as `openRootKey` found it. */
 export function openKms(of: {

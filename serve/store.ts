@@ -1,8 +1,8 @@
 import type { Config } from '../core/config.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { Store } from '../vault/store.ts';
-import type { RedisSettings } from '../vault/store-redis-users.ts';
-import { openStore } from '../vault/store-url.ts';
+import type { Store } from '../vault/store/store.ts';
+import type { RedisSettings } from '../vault/store/store-redis-users.ts';
+import { openStore } from '../vault/store/store-url.ts';
 
 /** Opens the store of the configuration. With a log it says what the settings of a Redis server mean for what is kept. */
 export function openStoreOf(config: Config, log: Log | null): Promise<Store> {

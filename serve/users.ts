@@ -6,15 +6,15 @@ import {
   type Guard,
   type PostHttps,
   postHttpsThrough,
-} from '../proxy/fetch-https.ts';
-import { KeySets } from '../proxy/key-sets.ts';
-import { reaches } from '../proxy/own-listener.ts';
-import { UserMemory } from '../proxy/remember-users.ts';
-import { UseMemory } from '../proxy/remember-uses.ts';
-import { type Resolver, SystemResolver } from '../proxy/resolve.ts';
-import { UpstreamTls } from '../proxy/verify.ts';
-import { UserVerifier } from '../proxy/verify-user.ts';
-import { WorkloadVerifier } from '../proxy/verify-workload.ts';
+} from '../proxy/caller/fetch-https.ts';
+import { KeySets } from '../proxy/caller/key-sets.ts';
+import { UserMemory } from '../proxy/caller/remember-users.ts';
+import { UseMemory } from '../proxy/caller/remember-uses.ts';
+import { UserVerifier } from '../proxy/caller/verify-user.ts';
+import { WorkloadVerifier } from '../proxy/caller/verify-workload.ts';
+import { reaches } from '../proxy/connection/own-listener.ts';
+import { type Resolver, SystemResolver } from '../proxy/connection/resolve.ts';
+import { UpstreamTls } from '../proxy/connection/verify.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { DataPlaneVault } from '../vault/vault.ts';

@@ -1,5 +1,5 @@
 import type { Config, ListenAddress } from '../core/config.ts';
-import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
+import type { ServerTlsMaterial } from '../proxy/connection/server-tls.ts';
 import type { MetricsSnapshot } from '../telemetry/metrics.ts';
 
 /** What the main process tells a worker. */

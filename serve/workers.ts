@@ -4,11 +4,11 @@ import { extname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Config, ListenAddress } from '../core/config.ts';
+import type { ServerTlsMaterial } from '../proxy/connection/server-tls.ts';
 import type { RunningProxy } from '../proxy/main.ts';
-import type { ServerTlsMaterial } from '../proxy/server-tls.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { MetricsSnapshot } from '../telemetry/metrics.ts';
-import type { StoreOwner } from '../vault/store-owner.ts';
+import type { StoreOwner } from '../vault/store/store-owner.ts';
 import { type FromWorker, isWorkerMessage, type ToWorker } from './worker-messages.ts';
 
 /** `.ts` from the source (Node strips the types), `.js` from `dist`. */

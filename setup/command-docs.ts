@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from '@oclif/core';
-import { describeApi } from '../admin/openapi.ts';
+import { describeApi } from '../admin/http/openapi.ts';
 import { routes } from '../admin/routes.ts';
 import { adminFlags, appFlags, BaseCommand, outputFlags } from '../cli/base-command.ts';
 import { commandTable, topics } from '../cli/commands.ts';

@@ -158,7 +158,7 @@ ${sections.join('\n\n')}
 
 These are read by \`alter\` only; the service passes them over: ${commandVariables.map((name) => `\`${name}\``).join(', ')}.
 
-${footer('core/config.ts')}`;
+${footer('core/setting-tables.ts')}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

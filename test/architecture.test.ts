@@ -44,7 +44,7 @@ const nodeModulesOfCore = ['node:crypto', 'node:net', 'node:url'];
 const roomOfNodeModule: Readonly<Record<string, string>> = { 'node:sqlite': 'vault' };
 
 const environmentReaders = ['cli/bin.ts'];
-const secretReaders = /^(?:proxy\/inject[^/]*|vault\/[^/]+)\.ts$/;
+const secretReaders = /^(?:proxy\/inject[^/]*|vault\/(?:[^/]+\/)?[^/]+)\.ts$/;
 const entryPoints = ['cli/bin.ts', 'serve/main.ts'];
 const forbiddenFolders = /^(?:utils?|helpers?|common|shared|types|misc|lib)$/;
 

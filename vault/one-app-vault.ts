@@ -1,15 +1,15 @@
 import type { App } from '../core/app.ts';
 import type { AppKey } from '../core/app-key.ts';
 import { AlterError } from '../core/errors.ts';
-import { appKind } from './app-repository.ts';
-import { GroupRepository } from './group-repository.ts';
-import { GuardedStore } from './guarded-store.ts';
-import { type SpaceKeyring, SpaceKeys } from './keyring.ts';
-import { LastUseRepository } from './last-use-repository.ts';
-import { SealedRecords } from './sealed-records.ts';
-import { StateMarks } from './state-marks.ts';
-import type { Store } from './store.ts';
-import { UserRepository } from './user-repository.ts';
+import { GuardedStore } from './guard/guarded-store.ts';
+import { StateMarks } from './guard/state-marks.ts';
+import { type SpaceKeyring, SpaceKeys } from './keys/keyring.ts';
+import { appKind } from './records/app-repository.ts';
+import { GroupRepository } from './records/group-repository.ts';
+import { LastUseRepository } from './records/last-use-repository.ts';
+import { SealedRecords } from './records/sealed-records.ts';
+import { UserRepository } from './records/user-repository.ts';
+import type { Store } from './store/store.ts';
 import type { DataPlaneVault } from './vault.ts';
 
 /**

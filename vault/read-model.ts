@@ -13,22 +13,22 @@ import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
 import type { Secret, SecretVersion } from '../core/secret.ts';
 import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
 import { keyOfWorkload, type WorkloadIdentity } from '../core/workload-identity.ts';
-import { agentKind } from './agent-repository.ts';
-import { appKind } from './app-repository.ts';
-import { delegationKind, liveDelegationTag } from './delegation-repository.ts';
-import { grantKind, liveGrantTag, principalWords } from './grant-repository.ts';
-import { identityProviderKind, maxIdentityProviders } from './identity-provider-repository.ts';
-import { keyKind, keyOwnerKind } from './key-repository.ts';
-import { systemSpace } from './keyring.ts';
+import { systemSpace } from './keys/keyring.ts';
 import { Lru } from './lru.ts';
-import { hostTag, secretKind } from './secret-repository.ts';
+import { agentKind } from './records/agent-repository.ts';
+import { appKind } from './records/app-repository.ts';
+import { delegationKind, liveDelegationTag } from './records/delegation-repository.ts';
+import { grantKind, liveGrantTag, principalWords } from './records/grant-repository.ts';
+import { identityProviderKind, maxIdentityProviders } from './records/identity-provider-repository.ts';
+import { keyKind, keyOwnerKind } from './records/key-repository.ts';
+import { hostTag, secretKind } from './records/secret-repository.ts';
+import { openVersion, secretVersionKind, versionId } from './records/secret-version.ts';
+import { userKind, userSubjectId, userSubjectKind } from './records/user-repository.ts';
+import { maxWorkloadIdentities, workloadIdentityKind } from './records/workload-identity-repository.ts';
 import type { SecretValue } from './secret-value.ts';
-import { openVersion, secretVersionKind, versionId } from './secret-version.ts';
 import { type Reading, type ReadMemory, SpaceView } from './space-view.ts';
-import { asked } from './store-failure.ts';
-import { userKind, userSubjectId, userSubjectKind } from './user-repository.ts';
+import { asked } from './store/store-failure.ts';
 import type { DataPlaneVault } from './vault.ts';
-import { maxWorkloadIdentities, workloadIdentityKind } from './workload-identity-repository.ts';
 
 /** A record that was refused: changed outside the service, swapped, or rolled back. */
 export interface InvalidRecord {

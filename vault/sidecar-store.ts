@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AlterError } from '../core/errors.ts';
-import { checkpointKind, ledgerKind } from './audit-checkpoints.ts';
-import { epochKey } from './epoch.ts';
-import { floorsType } from './floors.ts';
-import { groupKind } from './group-repository.ts';
-import { lastUseKind } from './last-use-repository.ts';
-import { redisAccessRules } from './store-redis-access.ts';
-import { makeRedisUser, type RedisSettings } from './store-redis-users.ts';
-import { userKind, userSubjectKind } from './user-repository.ts';
+import { checkpointKind, ledgerKind } from './audit/audit-checkpoints.ts';
+import { epochKey } from './guard/epoch.ts';
+import { floorsType } from './guard/floors.ts';
+import { groupKind } from './records/group-repository.ts';
+import { lastUseKind } from './records/last-use-repository.ts';
+import { userKind, userSubjectKind } from './records/user-repository.ts';
+import { redisAccessRules } from './store/store-redis-access.ts';
+import { makeRedisUser, type RedisSettings } from './store/store-redis-users.ts';
 
 /** How a sidecar reaches the store: as a user of the store who is limited to one app's keys. */
 export interface SidecarLogin {

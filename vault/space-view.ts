@@ -1,9 +1,9 @@
 import { AlterError } from '../core/errors.ts';
-import type { SpaceKeys } from './keyring.ts';
+import type { SpaceKeys } from './keys/keyring.ts';
 import type { Lru } from './lru.ts';
-import { openRecord, type RecordKind } from './sealed-records.ts';
-import type { RecordKey, Store, Watch } from './store.ts';
-import { asked } from './store-failure.ts';
+import { openRecord, type RecordKind } from './records/sealed-records.ts';
+import type { RecordKey, Store, Watch } from './store/store.ts';
+import { asked } from './store/store-failure.ts';
 
 /** Memory that all spaces share, each part bounded. Keys are made by {@link memoryKey}. */
 export interface ReadMemory {

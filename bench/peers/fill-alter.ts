@@ -31,9 +31,9 @@ export async function fillAlter(of: {
   readonly grantsFile: string | null;
 }): Promise<{ readonly key: string; readonly grantId: string }> {
   const from = <T>(file: string): Promise<T> => import(join(of.home, file)) as Promise<T>;
-  const { openStore } = await from<typeof import('../../vault/store-url.ts')>('vault/store-url.ts');
+  const { openStore } = await from<typeof import('../../vault/store/store-url.ts')>('vault/store/store-url.ts');
   const { openVault } = await from<typeof import('../../vault/vault.ts')>('vault/vault.ts');
-  const { openLocalKms } = await from<typeof import('../../vault/kms-local.ts')>('vault/kms-local.ts');
+  const { openLocalKms } = await from<typeof import('../../vault/keys/kms-local.ts')>('vault/keys/kms-local.ts');
   const { SecretValue } = await from<typeof import('../../vault/secret-value.ts')>('vault/secret-value.ts');
   const { issueToken } = await from<typeof import('../../core/token.ts')>('core/token.ts');
   const { bootstrap } = await from<typeof import('../../admin/bootstrap.ts')>('admin/bootstrap.ts');

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { ReadModel } from '../../vault/read-model.ts';
 import { SecretValue } from '../../vault/secret-value.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault } from '../../vault/vault.ts';
 import type { Probe } from '../probe.ts';
 

@@ -4,21 +4,21 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import type { Route } from '../../admin/http/route.ts';
 import { startAdmin } from '../../admin/main.ts';
-import type { Route } from '../../admin/route.ts';
 import { routes } from '../../admin/routes.ts';
-import { responses } from '../../admin/schemas.ts';
+import { responses } from '../../admin/schemas/schemas.ts';
 import { createAuthority } from '../../certs/authority.ts';
 import { type DashboardScope, dashboardScopes } from '../../core/access-token.ts';
 import { AddressSet, findAddressRange } from '../../core/address.ts';
 import { AlterError } from '../../core/errors.ts';
 import { issueToken } from '../../core/token.ts';
 import { createLog } from '../../telemetry/log.ts';
-import { AuditLog } from '../../vault/audit-log.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { AuditLog } from '../../vault/audit/audit-log.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { ReadModel } from '../../vault/read-model.ts';
 import { openSidecarStore } from '../../vault/sidecar-store.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault } from '../../vault/vault.ts';
 
 export interface Reply {

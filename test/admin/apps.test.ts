@@ -116,7 +116,7 @@ describe('an app', () => {
           ? () => Promise.reject(new Error('the process ends here'))
           : Reflect.get(target, name).bind(target),
     });
-    const { AppRepository } = await import('../../vault/app-repository.ts');
+    const { AppRepository } = await import('../../vault/records/app-repository.ts');
     const systemKeys = await rig.vault.keyring.of('system');
     const broken = new AppRepository({
       store,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { trimAudits } from '../../admin/trim-audits.ts';
+import { trimAudits } from '../../admin/background/trim-audits.ts';
 import type { AuditEvent } from '../../core/audit-event.ts';
 import { issueId } from '../../core/id.ts';
-import { keepAll } from '../../vault/audit-retention.ts';
+import { keepAll } from '../../vault/audit/audit-retention.ts';
 import { type AdminRig, startAdminRig } from './admin-rig.ts';
 
 const hour = 3_600_000;

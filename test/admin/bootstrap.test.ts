@@ -6,10 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { bootstrap } from '../../admin/bootstrap.ts';
 import { dashboardScopes } from '../../core/access-token.ts';
 import { findToken } from '../../core/token.ts';
-import { AuditLog } from '../../vault/audit-log.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
-import type { Store } from '../../vault/store.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { AuditLog } from '../../vault/audit/audit-log.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
+import type { Store } from '../../vault/store/store.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 
 let directory: string;

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { routes } from '../../admin/routes.ts';
-import { requests } from '../../admin/schemas.ts';
+import { requests } from '../../admin/schemas/schemas.ts';
 import { runtimeScopes } from '../../core/runtime-key.ts';
 import { type AdminRig, startAdminRig } from './admin-rig.ts';
 

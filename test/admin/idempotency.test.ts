@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { takesIdempotencyKey } from '../../admin/answer-once.ts';
+import { takesIdempotencyKey } from '../../admin/http/answer-once.ts';
 import { routes } from '../../admin/routes.ts';
 import { dashboardScopes } from '../../core/access-token.ts';
 import { type AdminRig, type Ask, type Reply, startAdminRig } from './admin-rig.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { describeApi } from '../../admin/openapi.ts';
+import { describeApi } from '../../admin/http/openapi.ts';
 import { routes } from '../../admin/routes.ts';
 
 const document = JSON.parse(JSON.stringify(describeApi(routes)));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { readHttp } from '../../proxy/client-connection.ts';
-import { readHttpWithNode } from '../../proxy/client-message-node.ts';
+import { readHttp } from '../../proxy/http/client-connection.ts';
+import { readHttpWithNode } from '../../proxy/http/client-message-node.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
 import { letPass } from '../support/stopwatch.ts';
 import { mustOpen } from '../support/tunnel-client.ts';

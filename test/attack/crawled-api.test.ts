@@ -1,6 +1,6 @@
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Route } from '../../admin/route.ts';
+import type { Route } from '../../admin/http/route.ts';
 import { routes } from '../../admin/routes.ts';
 import { dashboardScopes, hasDashboardScope } from '../../core/access-token.ts';
 import { issueId } from '../../core/id.ts';

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import type { Route } from '../../admin/route.ts';
+import type { Route } from '../../admin/http/route.ts';
 import { routes } from '../../admin/routes.ts';
 import { runtimeScopes } from '../../core/runtime-key.ts';
 import { type AdminRig, type Reply, startAdminRig } from '../admin/admin-rig.ts';

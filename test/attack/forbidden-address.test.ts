@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { AlterError } from '../../core/errors.ts';
-import type { Resolver } from '../../proxy/resolve.ts';
+import type { Resolver } from '../../proxy/connection/resolve.ts';
 import { Rig, type StoredSecret } from '../support/rig.ts';
 import { Sink } from '../support/sink.ts';
 import { basic, exchangeRaw, openTunnel } from '../support/tunnel-client.ts';

@@ -5,9 +5,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis as RedisClient } from 'ioredis';
 import { issueId } from '../../core/id.ts';
 import { issueToken } from '../../core/token.ts';
-import { AuditLog } from '../../vault/audit-log.ts';
+import { AuditLog } from '../../vault/audit/audit-log.ts';
 import { SecretValue } from '../../vault/secret-value.ts';
-import { openRedisStore } from '../../vault/store-redis.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
 import { draftSecret, type FilledVault, fillVault, newKey, startOfTime, token } from '../support/filled-vault.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { defaultClaimNames } from '../../core/identity-provider.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
-import { StateMarks } from '../../vault/state-marks.ts';
+import { StateMarks } from '../../vault/guard/state-marks.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { openVault } from '../../vault/vault.ts';
 import { draftSecret, type FilledVault, fillVault, token } from '../support/filled-vault.ts';
 import { eventually } from '../support/in-parallel.ts';
@@ -91,7 +91,7 @@ describe('a Redis that is put back to an older state', () => {
     expect(await send()).toBe('grant_revoked');
     await rollBack();
     // A process that knows nothing of what was lost writes on: the numbers catch up, and the history is another one.
-    const { openRedisStore } = await import('../../vault/store-redis.ts');
+    const { openRedisStore } = await import('../../vault/store/store-redis.ts');
     const store = await openRedisStore({ url: rig.redis!.url });
     const vault = await openVault({ store, kms: openLocalKms({ rootKey: rig.rootKey }), clock: Date.now });
     const app = await vault.app(rig.appId);

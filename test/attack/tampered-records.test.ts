@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AlterError } from '../../core/errors.ts';
 import { defaultClaimNames } from '../../core/identity-provider.ts';
 import { issueToken } from '../../core/token.ts';
-import { appKeyType, systemSpace, wrappingContext } from '../../vault/keyring.ts';
-import { findRecordKind, recordTypes } from '../../vault/record-kinds.ts';
-import { openRecord, sealRecord } from '../../vault/sealed-records.ts';
-import type { StoredRecord } from '../../vault/store.ts';
-import { unwrapKey } from '../../vault/wrapped-key.ts';
+import { appKeyType, systemSpace, wrappingContext } from '../../vault/keys/keyring.ts';
+import { unwrapKey } from '../../vault/keys/wrapped-key.ts';
+import { findRecordKind, recordTypes } from '../../vault/records/record-kinds.ts';
+import { openRecord, sealRecord } from '../../vault/records/sealed-records.ts';
+import type { StoredRecord } from '../../vault/store/store.ts';
 import { draftSecret, type FilledVault, fillVault, newKey, startOfTime, token } from '../support/filled-vault.ts';
 import { Random } from '../support/mutate.ts';
 

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { AlterError } from '../../core/errors.ts';
 import { defaultClaimNames } from '../../core/identity-provider.ts';
 import { issueToken } from '../../core/token.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { type InvalidRecord, ReadModel } from '../../vault/read-model.ts';
-import type { RecordKey, StoredRecord } from '../../vault/store.ts';
-import { userSubjectId } from '../../vault/user-repository.ts';
+import { userSubjectId } from '../../vault/records/user-repository.ts';
+import type { RecordKey, StoredRecord } from '../../vault/store/store.ts';
 import { type AppVault, openVault } from '../../vault/vault.ts';
 import {
   draftSecret,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Kms } from '../../vault/kms.ts';
+import type { Kms } from '../../vault/keys/kms.ts';
 
 export interface KmsUnderTest {
   readonly kms: Kms;

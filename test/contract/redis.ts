@@ -1,7 +1,7 @@
 /** The contract of a store on servers that are not just one in the clear. Run by `test/vault/store-redis-*.test.ts`. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe } from '@jest/globals';
-import { openRedisStore } from '../../vault/store-redis.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
 import type { Redis, RedisTls } from '../support/redis.ts';
 import { describeStore, describeStoreServer, type StoreUnderTest } from './store.ts';
 

@@ -12,7 +12,7 @@ import {
   type Store,
   StoreUnavailable,
   type Watcher,
-} from '../../vault/store.ts';
+} from '../../vault/store/store.ts';
 import { startStopwatch } from '../support/stopwatch.ts';
 
 /** An empty store, and what can be done to it from outside. */

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ReadAuditEvent } from '../../vault/audit-reader.ts';
+import type { ReadAuditEvent } from '../../vault/audit/audit-reader.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { ServedRig } from '../support/served-rig.ts';
 import { startStopwatch } from '../support/stopwatch.ts';

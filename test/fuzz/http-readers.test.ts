@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { toAlterError } from '../../core/errors.ts';
 import { parseHost } from '../../core/origin.ts';
-import { readHttp } from '../../proxy/client-connection.ts';
+import { readHttp } from '../../proxy/http/client-connection.ts';
 import { type ParsedRequest, parseTunnelRequest } from '../../proxy/request.ts';
 import { refuse, refuseSocket } from '../../proxy/respond.ts';
 import { inParallel } from '../support/in-parallel.ts';

@@ -2,9 +2,9 @@ import { createHash, createHmac } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { AlterError } from '../../core/errors.ts';
-import { type ChunkRules, resignChunks } from '../../proxy/aws-chunks.ts';
-import { AwsSigner } from '../../proxy/aws-signer.ts';
-import { SigningMemory } from '../../proxy/signed-body.ts';
+import { type ChunkRules, resignChunks } from '../../proxy/aws/aws-chunks.ts';
+import { AwsSigner } from '../../proxy/aws/aws-signer.ts';
+import { SigningMemory } from '../../proxy/aws/signed-body.ts';
 
 /* The two examples that AWS publishes for an upload of 65 KiB in three signed chunks, without and with trailers. */
 const signer = new AwsSigner({

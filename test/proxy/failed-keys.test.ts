@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { AlterError } from '../../core/errors.ts';
 import { issueToken } from '../../core/token.ts';
-import { FailedKeys } from '../../proxy/failed-keys.ts';
+import { FailedKeys } from '../../proxy/caller/failed-keys.ts';
 
 function open(perMinute = 20) {
   const clock = { now: 0 };

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { AddressSet, findAddressRange } from '../../core/address.ts';
 import { AlterError } from '../../core/errors.ts';
-import { findClientAddress, withoutForwardedFor } from '../../proxy/forwarded-for.ts';
+import { findClientAddress, withoutForwardedFor } from '../../proxy/connection/forwarded-for.ts';
 
 const trusted = new AddressSet(['10.0.0.0/8', 'fd00::/8'].map((text) => findAddressRange(text)!));
 const from = (peer: string, ...values: string[]) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readProxyHeader } from '../../proxy/proxy-protocol.ts';
+import { readProxyHeader } from '../../proxy/connection/proxy-protocol.ts';
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { UseMemory } from '../../proxy/remember-uses.ts';
-import { openStore } from '../../vault/store-url.ts';
+import { UseMemory } from '../../proxy/caller/remember-uses.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import type { AppVault } from '../../vault/vault.ts';
 import { type FilledVault, fillVault, newKey } from '../support/filled-vault.ts';
 import { eventually } from '../support/in-parallel.ts';

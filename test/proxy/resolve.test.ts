@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseAuthority } from '../../core/origin.ts';
-import { parseHostsFile, SystemResolver } from '../../proxy/resolve.ts';
+import { parseHostsFile, SystemResolver } from '../../proxy/connection/resolve.ts';
 
 const of = (host: string) => parseAuthority(host, 'https', 443);
 

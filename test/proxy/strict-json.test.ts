@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { findStrictJson } from '../../proxy/strict-json.ts';
+import { findStrictJson } from '../../proxy/caller/strict-json.ts';
 
 const read = (text: string) => findStrictJson(Buffer.from(text));
 

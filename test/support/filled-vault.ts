@@ -6,11 +6,11 @@ import type { Origin } from '../../core/origin.ts';
 import { parseAuthority } from '../../core/origin.ts';
 import type { RuntimeKey } from '../../core/runtime-key.ts';
 import { issueToken } from '../../core/token.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
-import type { SecretDraft } from '../../vault/secret-repository.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
+import type { SecretDraft } from '../../vault/records/secret-repository.ts';
 import { SecretValue } from '../../vault/secret-value.ts';
-import type { Store } from '../../vault/store.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import type { Store } from '../../vault/store/store.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 import { HostileStore } from './hostile-store.ts';
 

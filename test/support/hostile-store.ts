@@ -13,7 +13,7 @@ import {
   StoreUnavailable,
   type Watch,
   type Watcher,
-} from '../../vault/store.ts';
+} from '../../vault/store/store.ts';
 
 /** A real store in the hands of somebody else: it gives other records than were written, fails, or answers late. */
 export class HostileStore implements Store {

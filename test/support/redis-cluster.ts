@@ -1,4 +1,4 @@
-import { slotOf } from '../../vault/store-redis-slot.ts';
+import { slotOf } from '../../vault/store/store-redis-slot.ts';
 import { eventually } from './in-parallel.ts';
 import { findFreePort, type Redis, type RedisOptions, type RedisTls, startRedis } from './redis.ts';
 

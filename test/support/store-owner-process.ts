@@ -1,6 +1,6 @@
 /** A process that owns the embedded store, and lets the one that started it use it. Called with the path of the file. */
-import { StoreOwner } from '../../vault/store-owner.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { StoreOwner } from '../../vault/store/store-owner.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 
 const owner = new StoreOwner(await openSqliteStore({ path: process.argv[2]! }));
 owner.serve({

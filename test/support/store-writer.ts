@@ -2,7 +2,7 @@
  * A process that writes to the embedded store until it is killed: a commit and an audit entry for every number, which it
  * prints once both were acknowledged. Called with the path of the file.
  */
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 
 const path = process.argv[2];
 if (path === undefined) throw new Error('the path of the store is missing');

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { type ChainHead, nextLink, startChain, verifyChain } from '../../vault/audit-chain.ts';
-import type { AuditEntry } from '../../vault/store.ts';
+import { type ChainHead, nextLink, startChain, verifyChain } from '../../vault/audit/audit-chain.ts';
+import type { AuditEntry } from '../../vault/store/store.ts';
 
 const space = 'app-1';
 

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AlterError } from '../../core/errors.ts';
 import { issueId } from '../../core/id.ts';
-import { verifyChain } from '../../vault/audit-chain.ts';
-import { AuditLog, type AuditLogOptions, type RecordableEvent } from '../../vault/audit-log.ts';
+import { verifyChain } from '../../vault/audit/audit-chain.ts';
+import { AuditLog, type AuditLogOptions, type RecordableEvent } from '../../vault/audit/audit-log.ts';
 import type { AppVault } from '../../vault/vault.ts';
 import { type FilledVault, fillVault, startOfTime } from '../support/filled-vault.ts';
 import { eventually } from '../support/in-parallel.ts';

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { issueId } from '../../core/id.ts';
-import { nextLink, startChain } from '../../vault/audit-chain.ts';
-import { AuditLog } from '../../vault/audit-log.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { nextLink, startChain } from '../../vault/audit/audit-chain.ts';
+import { AuditLog } from '../../vault/audit/audit-log.ts';
+import type { AuditVerdict, KnownLink } from '../../vault/audit/verify-audit.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
-import type { AuditVerdict, KnownLink } from '../../vault/verify-audit.ts';
 
 const kms = openLocalKms({ rootKey: randomBytes(32) });
 const clock = Date.now;

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { BackupSeal } from '../../vault/backup-lines.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
-import { BackupRestore } from '../../vault/restore-backup.ts';
-import { StateMarks } from '../../vault/state-marks.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { BackupSeal } from '../../vault/backup/backup-lines.ts';
+import { BackupRestore } from '../../vault/backup/restore-backup.ts';
+import { BackupWriter } from '../../vault/backup/write-backup.ts';
+import { StateMarks } from '../../vault/guard/state-marks.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
-import { BackupWriter } from '../../vault/write-backup.ts';
 import { draftSecret, type FilledVault, fillVault, newKey, startOfTime, token } from '../support/filled-vault.ts';
 import { Random } from '../support/mutate.ts';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { kmsContract } from '../contract/kms.ts';
 
 kmsContract('a root key of this process', async () => {

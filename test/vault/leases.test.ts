@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { LeaseRepository } from '../../vault/lease-repository.ts';
-import { openStore } from '../../vault/store-url.ts';
+import { LeaseRepository } from '../../vault/records/lease-repository.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import { type FilledVault, fillVault } from '../support/filled-vault.ts';
 import { startRedis } from '../support/redis.ts';
 

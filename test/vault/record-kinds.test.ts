@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { recordKinds, recordTypes } from '../../vault/record-kinds.ts';
+import { recordKinds, recordTypes } from '../../vault/records/record-kinds.ts';
 
 it('every kind of record that is declared stands in the list, once', () => {
   const folder = join(import.meta.dirname, '../../vault');

@@ -1,7 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import { keyKind } from '../../vault/key-repository.ts';
-import { listOf, objectOf, oneOf, orNull, readShape, type Shape, text, whole } from '../../vault/record-shape.ts';
-import { secretKind } from '../../vault/secret-repository.ts';
+import { keyKind } from '../../vault/records/key-repository.ts';
+import {
+  listOf,
+  objectOf,
+  oneOf,
+  orNull,
+  readShape,
+  type Shape,
+  text,
+  whole,
+} from '../../vault/records/record-shape.ts';
+import { secretKind } from '../../vault/records/secret-repository.ts';
 
 interface Thing {
   readonly id: string;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { issueToken } from '../../core/token.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { type AppVault, openVault } from '../../vault/vault.ts';
 import { draftSecret, type FilledVault, fillVault, newKey, startOfTime, token } from '../support/filled-vault.ts';
 

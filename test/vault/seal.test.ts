@@ -1,7 +1,7 @@
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { encodeContext, openSealed, type SealContext, seal, sealOverheadBytes } from '../../vault/seal.ts';
+import { encodeContext, openSealed, type SealContext, seal, sealOverheadBytes } from '../../vault/keys/seal.ts';
 
 const key = createSecretKey(randomBytes(32));
 const context: SealContext = { type: 'secret', space: 'app-1', id: 'id-1', revision: 7 };

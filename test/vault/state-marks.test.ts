@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { SpaceKeys } from '../../vault/keyring.ts';
-import { StateMarks } from '../../vault/state-marks.ts';
+import { StateMarks } from '../../vault/guard/state-marks.ts';
+import { SpaceKeys } from '../../vault/keys/keyring.ts';
 
 it('writes later what could not be written at first, and tells of it', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'alter-marks-'));

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openSidecarStore } from '../../vault/sidecar-store.ts';
-import { RevisionConflict, type Store, StoreUnavailable } from '../../vault/store.ts';
-import { openRedisStore } from '../../vault/store-redis.ts';
-import { slotOf } from '../../vault/store-redis-slot.ts';
+import { RevisionConflict, type Store, StoreUnavailable } from '../../vault/store/store.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
+import { slotOf } from '../../vault/store/store-redis-slot.ts';
 import { holdTheContract } from '../contract/redis.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { makeRedisTls, type RedisTls } from '../support/redis.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openSidecarStore } from '../../vault/sidecar-store.ts';
-import { NotDurable } from '../../vault/store.ts';
-import { openRedisStore } from '../../vault/store-redis.ts';
-import { openStore } from '../../vault/store-url.ts';
+import { NotDurable } from '../../vault/store/store.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import { holdTheContract } from '../contract/redis.ts';
 import { eventually } from '../support/in-parallel.ts';
 import { makeRedisTls } from '../support/redis.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { explainSettings } from '../../vault/store-redis-settings.ts';
+import { explainSettings } from '../../vault/store/store-redis-settings.ts';
 
 describe('what is said of the settings of a Redis server', () => {
   const explain = (

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { StoreUnavailable } from '../../vault/store.ts';
-import { openRedisStore } from '../../vault/store-redis.ts';
-import { openStore } from '../../vault/store-url.ts';
+import { StoreUnavailable } from '../../vault/store/store.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import { openssl, withFiles } from '../certs/openssl.ts';
 import { holdTheContract } from '../contract/redis.ts';
 import { makeRedisTls, type Redis, type RedisTls, startRedis } from '../support/redis.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type RecordKey, type Store, StoreUnavailable } from '../../vault/store.ts';
-import { openRedisStore } from '../../vault/store-redis.ts';
+import { type RecordKey, type Store, StoreUnavailable } from '../../vault/store/store.ts';
+import { openRedisStore } from '../../vault/store/store-redis.ts';
 import { describeStore, describeStoreServer, type StoreUnderTest } from '../contract/store.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';

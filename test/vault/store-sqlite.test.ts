@@ -7,8 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type Store, StoreUnavailable } from '../../vault/store.ts';
-import { openSqliteStore } from '../../vault/store-sqlite.ts';
+import { type Store, StoreUnavailable } from '../../vault/store/store.ts';
+import { openSqliteStore } from '../../vault/store/store-sqlite.ts';
 import { describeStore } from '../contract/store.ts';
 
 let directory: string;

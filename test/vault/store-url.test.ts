@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { openStore } from '../../vault/store-url.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import { startRedis } from '../support/redis.ts';
 
 describe('the URL of the store', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { maxGroupsOfUser } from '../../core/user.ts';
-import { openStore } from '../../vault/store-url.ts';
+import { openStore } from '../../vault/store/store-url.ts';
 import type { AppVault } from '../../vault/vault.ts';
 import { type FilledVault, fillVault, startOfTime } from '../support/filled-vault.ts';
 import { startRedis } from '../support/redis.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { appKeyType, systemSpace } from '../../vault/keyring.ts';
-import { openLocalKms } from '../../vault/kms-local.ts';
+import { appKeyType, systemSpace } from '../../vault/keys/keyring.ts';
+import { openLocalKms } from '../../vault/keys/kms-local.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 import { type FilledVault, fillVault, startOfTime } from '../support/filled-vault.ts';
 import { placeOf } from '../support/hostile-store.ts';

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+import { AlterError } from '../../core/errors.ts';
+import { digestsEqual, findToken, type Token } from '../../core/token.ts';
+
+interface Source {
+  /** Failures that are still allowed. */
+  left: number;
+  countedAtMs: number;
+  /** The digests of keys that were right lately, by key id. */
+  readonly proven: Map<string, { readonly digest: Buffer; readonly atMs: number }>;
+}
+
+/** What is remembered, so that nobody makes the memory grow: the source that was not seen the longest is forgotten first. */
+const maxSources = 10_000;
+const maxProvenPerSource = 100;
+const provenForMs = 10 * 60_000;
+const minuteMs = 60_000;
+
+/**
+ * The patience with wrong keys: each source address has so many failures a minute. Beyond that it is refused unseen, before
+ * anything is hashed or looked up, except callers whose key was right from there lately: behind one address there may be
+ * many workloads, of which one has a stale key in a loop.
+ */
+export class FailedKeys {
+  readonly #perMinute: number;
+  readonly #clock: () => number;
+  readonly #sources = new Map<string, Source>();
+
+  /** `clock` in milliseconds, monotonic. */
+  constructor(of: { readonly perMinute: number; readonly clock?: () => number }) {
+    this.#perMinute = of.perMinute;
+    this.#clock = of.clock ?? (() => performance.now());
+  }
+
+  /** Reads a token on behalf of `address`. Throws `rate_limited`; null where the text is no token. */
+  findToken(text: string, address: string): Token | null {
+    const source = this.#sources.get(sourceOf(address));
+    if (source === undefined || this.#left(source) >= 1) return findToken(text);
+    const known = source.proven.get(keyIdOf(text));
+    if (known !== undefined && this.#clock() - known.atMs < provenForMs) {
+      const token = findToken(text);
+      if (token !== null && digestsEqual(token.digest, known.digest)) return token;
+    }
+    throw this.#refusal(source);
+  }
+
+  /** The same for the token of a workload, which has no id of its own: a part of its text stands for one. */
+  admit(text: string, address: string): Pick<Token, 'id' | 'digest'> {
+    const source = this.#sources.get(sourceOf(address));
+    const id = keyIdOf(text);
+    const isOut = source !== undefined && this.#left(source) < 1;
+    const known = isOut ? source.proven.get(id) : undefined;
+    if (isOut && known === undefined) throw this.#refusal(source);
+    const digest = createHash('sha256').update(text).digest();
+    if (isOut && !(digestsEqual(digest, known!.digest) && this.#clock() - known!.atMs < provenForMs))
+      throw this.#refusal(source);
+    return { id, digest };
+  }
+
+  #refusal(source: Source): AlterError {
+    return new AlterError('rate_limited', {
+      detail: `More than ${this.#perMinute} wrong keys a minute came from this address.`,
+      hint: 'Mend the key, and wait for the time in Retry-After.',
+      retryAfterSeconds: ((1 - this.#left(source)) * minuteMs) / this.#perMinute / 1_000,
+    });
+  }
+
+  failed(address: string): void {
+    const source = this.#remember(address);
+    source.left = this.#left(source) - 1;
+    source.countedAtMs = this.#clock();
+  }
+
+  succeeded(address: string, token: Pick<Token, 'id' | 'digest'>): void {
+    const { proven } = this.#remember(address);
+    proven.delete(token.id);
+    proven.set(token.id, { digest: token.digest, atMs: this.#clock() });
+    if (proven.size > maxProvenPerSource) proven.delete(proven.keys().next().value!);
+  }
+
+  #left(source: Source): number {
+    const refilled = ((this.#clock() - source.countedAtMs) * this.#perMinute) / minuteMs;
+    return Math.min(this.#perMinute, source.left + refilled);
+  }
+
+  #remember(address: string): Source {
+    const key = sourceOf(address);
+    const source = this.#sources.get(key) ?? {
+      left: this.#perMinute,
+      countedAtMs: this.#clock(),
+      proven: new Map(),
+    };
+    this.#sources.delete(key);
+    this.#sources.set(key, source);
+    if (this.#sources.size > maxSources) this.#sources.delete(this.#sources.keys().next().value!);
+    return source;
+  }
+}
+
+/** A machine with IPv6 has a /64 to itself, and may use any address in it. */
+function sourceOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [left = '', right] = address.split('::');
+  const groups = left === '' ? [] : left.split(':');
+  if (right !== undefined) {
+    const behind = right === '' ? 0 : right.split(':').length;
+    while (groups.length < 8 - behind) groups.push('0');
+  }
+  return groups.slice(0, 4).join(':');
+}
+
+/** The visible id, where the text is long enough to hold one. */
+function keyIdOf(text: string): string {
+  return text.slice(text.lastIndexOf('_') + 1).slice(0, 16);
+}

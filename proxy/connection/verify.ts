@@ -1,0 +1,99 @@
+import type { Socket } from 'node:net';
+import {
+  checkServerIdentity,
+  connect,
+  createSecureContext,
+  type DetailedPeerCertificate,
+  getCACertificates,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { AlterError } from '../../core/errors.ts';
+import { formatAuthority, type Origin } from '../../core/origin.ts';
+
+/** TLS to upstreams: one context for all, because a root store takes up to 31 ms to build. */
+export class UpstreamTls {
+  readonly #context: SecureContext;
+  readonly #isOwnAuthority: (fingerprint256: string) => boolean;
+
+  /**
+   * `extraRoots`: PEM of further roots that are trusted for upstreams. `isOwnAuthority`: our interception CA, which is
+   * never trusted for an upstream, even where the machine trusts it: whoever holds a leaf of it is another interceptor.
+   */
+  constructor(of: {
+    readonly extraRoots: string | null;
+    readonly isOwnAuthority: (fingerprint256: string) => boolean;
+  }) {
+    this.#isOwnAuthority = of.isOwnAuthority;
+    const system = getCACertificates('system');
+    const roots = system.length > 0 ? system : getCACertificates('bundled');
+    this.#context = createSecureContext({
+      ca: of.extraRoots === null ? roots : [...roots, of.extraRoots],
+      minVersion: 'TLSv1.2',
+    });
+  }
+
+  /** Verifies chain and name. Rejects with `upstream_tls`, `upstream_timeout`; the socket is destroyed then. */
+  connect(socket: Socket, origin: Origin, timeoutMs: number): Promise<TLSSocket> {
+    return new Promise((resolve, reject) => {
+      const secure = connect({
+        socket,
+        secureContext: this.#context,
+        host: origin.host,
+        ...(origin.kind === 'name' ? { servername: origin.host } : {}),
+        ALPNProtocols: ['http/1.1'],
+        rejectUnauthorized: true, // said here, because NODE_TLS_REJECT_UNAUTHORIZED would change the default
+        checkServerIdentity: (_, certificate) =>
+          this.#checkIdentity(origin.host, certificate as DetailedPeerCertificate),
+      });
+      const timer = setTimeout(
+        () =>
+          fail(
+            new AlterError('upstream_timeout', {
+              detail: `The TLS handshake with ${formatAuthority(origin)} took too long.`,
+            }),
+          ),
+        timeoutMs,
+      );
+      const fail = (error: AlterError): void => {
+        clearTimeout(timer);
+        secure.destroy();
+        socket.destroy();
+        reject(error);
+      };
+      const refused = (cause: Error & { code?: string }): void =>
+        fail(
+          new AlterError('upstream_tls', {
+            detail: `The TLS connection to ${formatAuthority(origin)} could not be verified${cause.code === undefined ? '' : ` (${cause.code})`}.`,
+            cause,
+          }),
+        );
+      const closed = (): void => refused(new Error('closed during the handshake'));
+      secure.once('error', refused);
+      secure.once('close', closed);
+      secure.once('secureConnect', () => {
+        clearTimeout(timer);
+        secure.off('error', refused);
+        secure.off('close', closed);
+        resolve(secure);
+      });
+    });
+  }
+
+  #checkIdentity(host: string, certificate: DetailedPeerCertificate): Error | undefined {
+    // Node falls back to the common name where there is no SAN; RFC 9110 section 4.3.4 and every browser do not.
+    if (certificate.subjectaltname === undefined)
+      return Object.assign(new Error('the certificate has no subjectAltName'), { code: 'CERT_WITHOUT_SAN' });
+    const seen = new Set<string>();
+    for (
+      let link: DetailedPeerCertificate | undefined = certificate;
+      link !== undefined && !seen.has(link.fingerprint256);
+      link = link.issuerCertificate
+    ) {
+      seen.add(link.fingerprint256);
+    }
+    if ([...seen].some(this.#isOwnAuthority))
+      return Object.assign(new Error('issued by our own interception CA'), { code: 'OWN_CA_AS_ISSUER' });
+    return checkServerIdentity(host, certificate);
+  }
+}

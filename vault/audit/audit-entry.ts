@@ -1,0 +1,40 @@
+import type { AuditEvent } from '../../core/audit-event.ts';
+import { AlterError } from '../../core/errors.ts';
+import type { SpaceKeys } from '../keys/keyring.ts';
+import type { SealContext } from '../keys/seal.ts';
+import type { StoredAuditEntry } from '../store/store.ts';
+import { readRow, toRow } from './audit-row.ts';
+
+/** What an audit entry is bound to when it is sealed. */
+export function auditContext(of: { readonly writer: string; readonly sequence: number }): Omit<SealContext, 'space'> {
+  return { type: 'audit-entry', id: of.writer, revision: of.sequence };
+}
+
+/** `events` in their order, as one entry. */
+export function sealEntry(
+  keys: SpaceKeys,
+  of: { readonly writer: string; readonly sequence: number },
+  events: readonly Omit<AuditEvent, 'app_id'>[],
+): Buffer {
+  return keys.sealAudit(auditContext(of), Buffer.from(JSON.stringify(events.map(toRow))));
+}
+
+/** Throws `state_invalid` where the entry was changed. */
+export function openEntry(keys: SpaceKeys, entry: StoredAuditEntry): readonly AuditEvent[] {
+  const rows = parseJson(keys.openAudit(auditContext(entry), entry.body));
+  const events = Array.isArray(rows) ? rows.map((row) => readRow(row, keys.space)) : [null];
+  if (!events.every((event) => event !== null)) {
+    throw new AlterError('state_invalid', {
+      detail: `The stored audit entry ${entry.writer} ${entry.sequence} has not the form of this version.`,
+    });
+  }
+  return events;
+}
+
+function parseJson(json: Buffer): unknown {
+  try {
+    return JSON.parse(json.toString());
+  } catch {
+    return null;
+  }
+}
