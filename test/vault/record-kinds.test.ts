@@ -5,7 +5,8 @@ import { recordKinds, recordTypes } from '../../vault/records/record-kinds.ts';
 
 it('every kind of record that is declared stands in the list, once', () => {
   const folder = join(import.meta.dirname, '../../vault');
-  const declared = readdirSync(folder).flatMap((file) =>
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const declared = files.flatMap((file) =>
     [
       ...readFileSync(join(folder, file), 'utf8').matchAll(
         /^(?:export )?const \w+: RecordKind<.*?> = \{\s*type: '([\w-]+)'/gms,
