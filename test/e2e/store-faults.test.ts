@@ -1,28 +1,19 @@
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, inParallel, insist } from '../support/in-parallel.ts';
-import { type Redis, startRedis } from '../support/redis.ts';
-import { Rig } from '../support/rig.ts';
-import { StallingRelay } from '../support/stalling-relay.ts';
-import { startStopwatch } from '../support/stopwatch.ts';
-import { Traffic } from '../support/traffic.ts';
+import { inParallel } from '../support/in-parallel.ts';
+import type { Redis } from '../support/redis.ts';
+import { root } from '../support/source-files.ts';
+import type { StallingRelay } from '../support/stalling-relay.ts';
+import { brokenMs, type Fault, type Outcome, stalenessMs, suffer } from '../support/suffered-fault.ts';
 
 /*
  * The store fails in every way that it has, under requests that go on. What is judged is when the credential reached the
  * upstream, by the upstream's clock, and what the client got.
  */
-const stalenessMs = 1_000;
-/** Longer than an answer of the store may take. */
-const brokenMs = stalenessMs + 1_500;
-
-interface Fault {
-  /** Resolves when the store is broken; `healed` when it is whole again by itself. */
-  readonly strike: (redis: Redis, relay: StallingRelay) => Promise<{ readonly healed: Promise<unknown> } | null>;
-  readonly heal?: (redis: Redis, relay: StallingRelay) => unknown;
-}
-
 const other = ['-a', 'other', '--no-auth-warning'];
 
 /** A fault that something heals. */
@@ -92,76 +83,23 @@ const cases = [
   ...all.map((name) => ({ name, audit: 'buffered' as const })),
 ];
 
-interface Outcome {
-  readonly usesBefore: number;
-  /** After the fault. */
-  readonly lastUseMs: number;
-  readonly firstRefusalMs: number;
-  readonly refusals: readonly string[];
-  readonly wasUnready: boolean;
-  /** After the healing; null where nothing heals it. */
-  readonly recoveryMs: number | null;
-  readonly readyMs: number | null;
-  readonly canariesInLog: number;
-}
+const canDrop =
+  process.getuid?.() === 0 &&
+  ['nft', 'unshare', 'ip'].every((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0) &&
+  spawnSync('unshare', ['--net', 'nft', 'list', 'ruleset']).status === 0;
 
-async function suffer(fault: Fault, audit: 'strict' | 'buffered'): Promise<Outcome> {
-  const redis = await startRedis({ appendonly: true, args: ['--enable-debug-command', 'yes'] });
-  const relay = await StallingRelay.open(redis.port);
-  const rig = await Rig.open({
-    settings: {
-      ALTER_STORE_URL: `redis://127.0.0.1:${relay.port}`,
-      ALTER_MAX_STALENESS: `${stalenessMs}ms`,
-      ALTER_AUDIT: audit,
-    },
-  });
-  try {
-    const secret = await insist(() => rig.storeSecret({ hosts: [rig.authorityOf()] }));
-    const { key } = await insist(() => rig.mintKey());
-    const isReady = async () => (await fetch(`http://127.0.0.1:${rig.service.ops.port}/readyz`)).status === 200;
-    const traffic = new Traffic({ rig, secret, key, proxyPorts: [rig.proxyPort, rig.proxyPort] });
-    await eventually(() => traffic.answers.filter(({ status }) => status === 200).length > 10);
-    const usesBefore = traffic.answers.length;
-    const struck = await fault.strike(redis, relay);
-    const struckAt = performance.now();
-    const elapsedMs = startStopwatch();
-    const brokenUntil = struckAt + brokenMs;
-    let wasUnready = false;
-    while (performance.now() < brokenUntil) {
-      wasUnready ||= !(await isReady());
-      await sleep(50);
-    }
-    await (struck === null ? fault.heal?.(redis, relay) : struck.healed);
-    const healedAt = performance.now();
-    const heldUpMs = healedAt - struckAt - elapsedMs();
-    const elapsedSinceMs = startStopwatch();
-    const heals = struck !== null || fault.heal !== undefined;
-    const lastUseAt = traffic.lastUseAt;
-    let recoveryMs: number | null = null;
-    let readyMs: number | null = null;
-    if (heals) {
-      await eventually(() => traffic.firstAfter(healedAt, ({ status }) => status === 200) !== undefined);
-      recoveryMs = elapsedSinceMs();
-      await eventually(isReady);
-      readyMs = elapsedSinceMs();
-    }
-    await traffic.stop();
-    const refused = traffic.answers.filter(({ status, answeredAt }) => status !== 200 && answeredAt < healedAt);
-    return {
-      usesBefore,
-      lastUseMs: lastUseAt - struckAt - heldUpMs,
-      firstRefusalMs: (refused[0]?.answeredAt ?? Number.POSITIVE_INFINITY) - struckAt - heldUpMs,
-      refusals: [...new Set(refused.map(({ status, code }) => `${status} ${code}`))],
-      wasUnready,
-      recoveryMs,
-      readyMs,
-      canariesInLog: rig.canaries.filter((canary) => rig.logText.includes(canary)).length,
-    };
-  } finally {
-    await rig.close();
-    await relay.close();
-    await redis.stop();
-  }
+function judge(name: string, outcome: Outcome): void {
+  expect(outcome.lastUseMs).toBeLessThanOrEqual(stalenessMs + 250);
+  expect(outcome.firstRefusalMs).toBeLessThanOrEqual(stalenessMs + 2_000);
+  const expected = name.includes('FLUSHALL')
+    ? /^503 (state_|audit_unavailable)/
+    : /^503 (state_unavailable|audit_unavailable)$/;
+  for (const refusal of outcome.refusals) expect(refusal).toMatch(expected);
+  expect(outcome.recoveryMs ?? 0).toBeLessThanOrEqual(5_000);
+  expect(outcome.readyMs ?? 0).toBeLessThanOrEqual(5_000);
+  // Readiness tells of what can't be read; what can't be written is refused and counted.
+  if (!/full|read-only/.test(name)) expect(outcome.wasUnready).toBe(true);
+  expect(outcome.canariesInLog).toBe(0);
 }
 
 describe('when the store', () => {
@@ -177,17 +115,18 @@ describe('when the store', () => {
     ({ name, audit }) => {
       const outcome = outcomes.get(`${audit} ${name}`)!;
       if (outcome instanceof Error) throw outcome;
-      expect(outcome.lastUseMs).toBeLessThanOrEqual(stalenessMs + 250);
-      expect(outcome.firstRefusalMs).toBeLessThanOrEqual(stalenessMs + 2_000);
-      const expected = name.includes('FLUSHALL')
-        ? /^503 (state_|audit_unavailable)/
-        : /^503 (state_unavailable|audit_unavailable)$/;
-      for (const refusal of outcome.refusals) expect(refusal).toMatch(expected);
-      expect(outcome.recoveryMs ?? 0).toBeLessThanOrEqual(5_000);
-      expect(outcome.readyMs ?? 0).toBeLessThanOrEqual(5_000);
-      // Readiness tells of what can't be read; what can't be written is refused and counted.
-      if (!/full|read-only/.test(name)) expect(outcome.wasUnready).toBe(true);
-      expect(outcome.canariesInLog).toBe(0);
+      judge(name, outcome);
+    },
+  );
+
+  (canDrop ? it : it.skip)(
+    'is cut off by a network that loses every packet, no credential leaves beyond ALTER_MAX_STALENESS, and it recovers (needs root and nft)',
+    async () => {
+      const { stdout } = await promisify(execFile)('unshare', [
+        ...['--net', process.execPath, '--disable-warning=ExperimentalWarning'],
+        join(root, 'test/support/dropped-packets.ts'),
+      ]);
+      judge('half-open', JSON.parse(stdout) as Outcome);
     },
   );
 });
