@@ -3,11 +3,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
-import { eventually } from '../support/in-parallel.ts';
+import { eventually, insist } from '../support/in-parallel.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { Rig } from '../support/rig.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';
 import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
+
+interface AuditPage {
+  readonly items: readonly { readonly grant_id: string }[];
+  readonly next: string | null;
+}
 
 /*
  * Faults of the store one after the other, at random, under requests and changes. Nothing is judged while it runs: at the
@@ -174,10 +179,12 @@ it(
     );
     expect(late).toEqual([]);
 
-    // What was acknowledged is there.
+    // What was acknowledged is there. The store may still be about to come back.
     for (const { id, grantId, revokedAt } of secrets) {
-      await rig.admin('GET', `/managed-secrets/${id}`);
-      const grant = await rig.admin<{ status?: string; revoked_at?: string | null }>('GET', `/grants/${grantId}`);
+      await insist(() => rig.admin('GET', `/managed-secrets/${id}`));
+      const grant = await insist(() =>
+        rig.admin<{ status?: string; revoked_at?: string | null }>('GET', `/grants/${grantId}`),
+      );
       if (revokedAt !== null) expect(JSON.stringify(grant)).toMatch(/"revoked/);
     }
 
@@ -185,8 +192,8 @@ it(
     const decided = new Map<string, number>();
     let after: string | null = null;
     do {
-      const query = `event=request.decided&decision=allow&order=asc&limit=200${after === null ? '' : `&after=${after}`}`;
-      const page: { items: { grant_id: string }[]; next: string | null } = await rig.admin('GET', `/audit?${query}`);
+      const query: string = `event=request.decided&decision=allow&order=asc&limit=200${after === null ? '' : `&after=${after}`}`;
+      const page: AuditPage = await insist(() => rig.admin<AuditPage>('GET', `/audit?${query}`));
       for (const { grant_id: id } of page.items) decided.set(id, (decided.get(id) ?? 0) + 1);
       after = page.next;
     } while (after !== null);
