@@ -95,9 +95,10 @@ describe('a client that guesses keys', () => {
   it(`does not slow down the others with ${guessesOfMany} guesses`, async () => {
     expect(await refusalOf('192.0.2.30', key)).toEqual(['open']);
     const guesses = Array.from({ length: guessesOfMany }, guess);
+    const atATime = 16;
     const begunAt = Date.now();
     const statuses = new Map<unknown, number>();
-    const attack = inParallel(guesses, 16, async (one) => {
+    const attack = inParallel(guesses, atATime, async (one) => {
       const [status] = await refusalOf('192.0.2.31', one);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
     });
@@ -109,8 +110,8 @@ describe('a client that guesses keys', () => {
     }
     await attack;
     expect(statuses.get(429)! + statuses.get(407)!).toBe(guessesOfMany);
-    // 20, and one more every three seconds.
-    expect(statuses.get(407)).toBeLessThanOrEqual(21 + (Date.now() - begunAt) / 3_000);
+    // 20, one more every three seconds, and those that were being looked up while the last of the 20 was counted.
+    expect(statuses.get(407)).toBeLessThanOrEqual(21 + atATime + (Date.now() - begunAt) / 3_000);
     expect(worstMs).toBeLessThan(1_000);
   });
 });
