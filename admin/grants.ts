@@ -216,7 +216,8 @@ export async function createGrant(
 /** Each with its secret. */
 export async function representGrants(app: AppVault, grants: readonly Versioned<Grant>[], now: number) {
   const ids = [...new Set(grants.map(({ value }) => value.secretId))];
-  const secrets = new Map(await Promise.all(ids.map(async (id) => [id, await findSecret(app.secrets, id)] as const)));
+  const found = await app.secrets.findAll(ids);
+  const secrets = new Map(found.map((secret, index) => [ids[index], secret]));
   return showGrants(
     app,
     grants.map(({ value }) => ({ grant: value, secret: secrets.get(value.secretId) ?? null })),

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { routes } from '../../admin/routes.ts';
 import { type DashboardScope, dashboardScopes, hasDashboardScope } from '../../core/access-token.ts';
 import { hasRuntimeScope, type RuntimeScope, runtimeScopes } from '../../core/runtime-key.ts';
@@ -245,6 +245,18 @@ describe('grants', () => {
       'grant.updated',
       'grant.revoked',
     ]);
+  });
+
+  it('are listed with the secrets and last uses of all of them, asked for together', async () => {
+    const many = 12;
+    for (let made = 0; made < many; made++) await createSecret({ name: `Of a page ${made}` });
+    const { store } = rig.vault;
+    const get = jest.spyOn(store, 'get');
+    const { json } = await rig.send('GET', `${base}/grants?limit=${many}`);
+    const questions = get.mock.calls.length;
+    get.mockRestore();
+    expect(new Set(json.items.map((grant: { managed_secret_id: string }) => grant.managed_secret_id)).size).toBe(many);
+    expect(questions).toBeLessThan(many / 2);
   });
 
   it('are shown as expired from the very moment of their end', async () => {

@@ -105,13 +105,10 @@ export class SpaceGuard {
   }
 
   async get(keys: readonly RecordKey[]): Promise<(StoredRecord | null)[]> {
-    const places = keys.map((key) => placeOf(this.#keys, key));
+    const places = this.#placesOf(keys);
     const { records, floors } = await this.#ask(indexesOf(places), keys);
-    for (const [at, record] of records.entries()) {
-      const { index, word } = places[at]!;
-      const floor = findFloor(floors.get(index)!.bytes, word);
-      if (record !== null && record.revision < floor) throw olderRecord(record);
-    }
+    for (const [at, record] of records.entries())
+      if (record !== null && isOlder(record, places[at]!, floors)) throw olderRecord(record);
     return [...records];
   }
 
@@ -124,17 +121,21 @@ export class SpaceGuard {
   /** The records are asked for first here, since only then it is known which they are: what seems old is asked for again. */
   async list(query: ListQuery): Promise<RecordPage> {
     const page = await this.#store.list(query);
-    const places = page.records.map((record) => placeOf(this.#keys, record));
+    const places = this.#placesOf(page.records);
     const { epoch, floors } = await this.#ask(indexesOf(places), []);
     if (epoch === null && page.records.length > 0) throw this.#refuse(withoutEpoch());
     const records = await Promise.all(
       page.records.map(async (record, at) => {
-        const { index, word } = places[at]!;
-        if (record.revision >= findFloor(floors.get(index)!.bytes, word)) return record;
+        if (!isOlder(record, places[at]!, floors)) return record;
         return (await this.get([record]))[0]!;
       }),
     );
     return { records: records.filter((record) => record !== null), total: page.total };
+  }
+
+  /** Null for what never gets a floor: to read one would cost as much as to read the record. */
+  #placesOf(keys: readonly RecordKey[]): (FloorPlace | null)[] {
+    return keys.map((key) => (isTransient(key) ? null : placeOf(this.#keys, key)));
   }
 
   /** One at a time: each moves the epoch on, and two of one process would only get in each other's way. */
@@ -367,8 +368,12 @@ export class SpaceGuard {
   }
 }
 
-function indexesOf(places: readonly FloorPlace[]): number[] {
-  return [...new Set(places.map(({ index }) => index))];
+function indexesOf(places: readonly (FloorPlace | null)[]): number[] {
+  return [...new Set(places.filter((place) => place !== null).map(({ index }) => index))];
+}
+
+function isOlder(record: StoredRecord, place: FloorPlace | null, floors: Answer['floors']): boolean {
+  return place !== null && record.revision < findFloor(floors.get(place.index)!.bytes, place.word);
 }
 
 function isLedger({ type }: RecordKey): boolean {

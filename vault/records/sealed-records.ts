@@ -76,8 +76,18 @@ export class SealedRecords<T extends object> {
   }
 
   async find(id: string): Promise<Versioned<T> | null> {
-    const [stored] = await asked(this.#store.get(this.keys.space, [{ type: this.kind.type, id }]));
-    return stored === null || stored === undefined ? null : openRecord(this.kind, this.keys, id, stored);
+    return (await this.findAll([id]))[0] ?? null;
+  }
+
+  /** In one question, in the order of the ids. */
+  async findAll(ids: readonly string[]): Promise<(Versioned<T> | null)[]> {
+    const { kind, keys } = this;
+    const places = ids.map((id) => ({ type: kind.type, id }));
+    const stored = await asked(this.#store.get(keys.space, places));
+    return ids.map((id, index) => {
+      const record = stored[index] ?? null;
+      return record === null ? null : openRecord(kind, keys, id, record);
+    });
   }
 
   /** Throws `not_found`. */

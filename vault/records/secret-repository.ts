@@ -172,6 +172,11 @@ export class SecretRepository {
     return found;
   }
 
+  /** In the order of the ids; null where there is none. */
+  async findAll(ids: readonly string[]): Promise<(Secret | null)[]> {
+    return (await this.#records.findAll(ids)).map((found) => found?.value ?? null);
+  }
+
   list(query: PageQuery): Promise<Page<Secret>> {
     return this.#records.list(query);
   }

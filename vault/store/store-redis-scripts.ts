@@ -153,6 +153,19 @@ return verdicts
 `);
 
 /**
+ * KEYS records. Answers revision and body of each, both nil where there is none. For a hundred records this takes 160 µs of CPU
+ * here and 170 at the server, and a command for each 700 and 70.
+ */
+export const getScript = script(`
+local fields = {}
+for i, key in ipairs(KEYS) do
+  local record = redis.call('HMGET', key, 'r', 'b')
+  fields[2 * i - 1], fields[2 * i] = record[1], record[2]
+end
+return fields
+`);
+
+/**
  * KEYS index (of a tag or of all). ARGV base, lowest, highest, from, to, 'REV' or '', offset, limit. Answers how many
  * members there are from lowest to highest, then member, revision and body of each in the page.
  *

@@ -27,6 +27,7 @@ import {
   appendScript,
   commitScript,
   findByTagsScript,
+  getScript,
   listScript,
   openFeedScript,
   type Script,
@@ -105,20 +106,12 @@ export class RedisStore implements Store {
   async get(space: string, keys: readonly RecordKey[]): Promise<(StoredRecord | null)[]> {
     if (keys.length === 0) return [];
     const spaceKeys = this.#keys(space);
-    return this.#ask(spaceKeys.head, async ({ commands }) => {
-      if (keys.length === 1) {
-        const [key] = keys;
-        return [toRecord(key!, await commands.hmgetBuffer(spaceKeys.record(key!), 'r', 'b'))];
-      }
-      const pipeline = commands.pipeline();
-      for (const key of keys) pipeline.hmgetBuffer(spaceKeys.record(key), 'r', 'b');
-      const answers = (await pipeline.exec()) ?? [];
-      return keys.map((key, index) => {
-        const [error, fields] = answers[index] ?? [new Error('no answer'), null];
-        if (error !== null) throw error;
-        return toRecord(key, fields as (Buffer | null)[]);
-      });
-    });
+    const [first, ...more] = keys.map((key) => spaceKeys.record(key));
+    const fields =
+      more.length === 0
+        ? await this.#ask(first!, ({ commands }) => commands.hmgetBuffer(first!, 'r', 'b'))
+        : ((await this.#read(getScript, [first!, ...more], [])) as (Buffer | null)[]);
+    return keys.map((key, index) => toRecord(key, fields.slice(2 * index, 2 * index + 2)));
   }
 
   async findByName(space: string, names: readonly string[]): Promise<(RecordKey | null)[]> {
