@@ -2,7 +2,7 @@ import type { Delegation } from './delegation.ts';
 import { refuseCaller, type Subject, type Unentitled } from './entitle.ts';
 import type { ErrorCode, PolicyError } from './errors.ts';
 import { type Grant, grantStatus } from './grant.ts';
-import { matchesHost, parseHostPattern } from './host-pattern.ts';
+import { someAllows } from './host-pattern.ts';
 import { formatAuthority, type Origin } from './origin.ts';
 import { type AppliedPolicy, evaluatePolicies, type PolicyRefusal, refuseTunnelByPolicy } from './policy.ts';
 import { appliedPolicies } from './policy-document.ts';
@@ -98,7 +98,7 @@ export function evaluate(request: EgressRequest, subject: Subject, now: number):
       user: user?.kind === 'verified' ? user.user : null,
       origin,
       // All together, or none: a request that is too fast does not use up the token that it shows.
-      rates: [...keyRates(caller), ...verdict.rates, ...tokenUse(user)],
+      rates: joinRates(keyRates(caller), verdict.rates, tokenUse(user)),
     }),
   };
 }
@@ -161,7 +161,7 @@ function judge(request: TunnelRequest, subject: Subject, now: number): Denial | 
       `The secret ${secret.slug} has no allowed hosts, so it goes nowhere.`,
     );
   }
-  if (!secret.allowedHosts.some((pattern) => allowsHost(pattern, origin))) {
+  if (!someAllows(secret.allowedHosts, origin)) {
     return deny(
       'host_not_allowed',
       'secret.allowed_hosts',
@@ -217,15 +217,27 @@ export function evaluateUntagged(
   };
 }
 
+/** Nearly every request takes none. */
+const noRates: readonly RateDemand[] = [];
+
+function joinRates(
+  ofKey: readonly RateDemand[],
+  ofPolicies: readonly RateDemand[],
+  ofToken: readonly RateDemand[],
+): readonly RateDemand[] {
+  if (ofKey.length + ofPolicies.length + ofToken.length === 0) return noRates;
+  return [...ofKey, ...ofPolicies, ...ofToken];
+}
+
 /** Whatever the grant is to: a token that is shown beside it is used. */
 function tokenUse(user: EgressRequest['user']): readonly RateDemand[] {
-  return user?.kind === 'verified' && user.user.use !== undefined ? [user.user.use] : [];
+  return user?.kind === 'verified' && user.user.use !== undefined ? [user.user.use] : noRates;
 }
 
 /** A derived key also uses up what its parent has. */
 function keyRates({ key, parent }: Caller): readonly RateDemand[] {
   const own =
-    key.rateLimitRpm === null ? [] : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
+    key.rateLimitRpm === null ? noRates : [{ bucket: `key:${key.id}`, requests: key.rateLimitRpm, perSeconds: 60 }];
   return parent === null ? own : [...own, ...keyRates(parent)];
 }
 
@@ -268,15 +280,6 @@ export function evaluateKeyLife({ key, agent, parent }: Caller, now: number): De
         return deny('key_revoked', 'key.parent', 'The key that this one was derived from is gone.');
       if (parent.key.keyType !== 'runtime') return deny('key_revoked', 'key.parent');
       return evaluateKeyLife(parent, now);
-  }
-}
-
-/** A stored pattern that can't be read allows nothing. */
-function allowsHost(pattern: string, origin: Origin): boolean {
-  try {
-    return matchesHost(parseHostPattern(pattern), origin);
-  } catch {
-    return false;
   }
 }
 

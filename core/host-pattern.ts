@@ -48,6 +48,30 @@ export function matchesHost(pattern: HostPattern, origin: Origin): boolean {
   );
 }
 
+/** Whether one of a secret's allowed hosts, as they are stored, is this origin. One that can't be read allows nothing. */
+export function someAllows(patterns: readonly string[], origin: Origin): boolean {
+  for (const pattern of readPatterns(patterns)) if (matchesHost(pattern, origin)) return true;
+  return false;
+}
+
+/** By the list of the record in memory, which every change replaces: reading one costs 20 times as much as asking it. */
+const read = new WeakMap<readonly string[], readonly HostPattern[]>();
+
+function readPatterns(patterns: readonly string[]): readonly HostPattern[] {
+  const known = read.get(patterns);
+  if (known !== undefined) return known;
+  const found: HostPattern[] = [];
+  for (const text of patterns) {
+    try {
+      found.push(parseHostPattern(text));
+    } catch {
+      // Left out.
+    }
+  }
+  read.set(patterns, found);
+  return found;
+}
+
 /** Every pattern, in canonical spelling, that could allow this origin: what an index of patterns is asked for. */
 export function patternsThatAllow(origin: Origin): string[] {
   const port = origin.port;

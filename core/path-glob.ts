@@ -5,7 +5,11 @@
  * literal and compared byte by byte, letter case too.
  */
 export interface PathGlob {
+  /** A final `**` wants one segment that is not empty, and so stands behind a `*`, unless it is the whole glob. */
   readonly segments: readonly GlobSegment[];
+  /** What nearly every glob is, compared as text: a path without a star, or (`below`) one such followed by a final `/**`. */
+  readonly literal: string | null;
+  readonly below: string | null;
 }
 
 /** The literal pieces between the stars, at least one; or `**`. Split once, since a path may be compared many times. */
@@ -22,7 +26,14 @@ export function findPathGlob(text: string): PathGlob | null {
   const segments = text.slice(1).split('/');
   if (segments.length > maxGlobSegments) return null;
   if (segments.some((segment) => segment.includes('**') && segment !== '**')) return null;
-  return { segments: segments.map((segment) => (segment === '**' ? segment : segment.split('*'))) };
+  const parts = segments.map((segment): GlobSegment => (segment === '**' ? segment : segment.split('*')));
+  const stars = text.indexOf('*');
+  const isBelow = parts.length > 1 && parts.at(-1) === '**';
+  return {
+    segments: isBelow ? [...parts.slice(0, -1), anySegment, '**'] : parts,
+    literal: stars === -1 ? text : null,
+    below: isBelow && stars === text.length - 2 ? text.slice(0, -2) : null,
+  };
 }
 
 /** What nearly every path is: seen at one look, where the checks below take seven. */
@@ -34,6 +45,18 @@ const plainPath = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+\/?$/;
  * second round of percent-encoding is undone by those that decode twice.
  */
 export function findPathAmbiguity(path: string): string | null {
+  // The policies of every level ask about the path of one request.
+  if (path !== askedLast) {
+    ambiguityLast = lookForAmbiguity(path);
+    askedLast = path;
+  }
+  return ambiguityLast;
+}
+
+let askedLast = '';
+let ambiguityLast: string | null = lookForAmbiguity(askedLast);
+
+function lookForAmbiguity(path: string): string | null {
   if (plainPath.test(path)) return null;
   if (!/^\/[\x21-\x7e]*$/.test(path)) return 'it does not begin with a slash, or holds characters that need encoding';
   if (/[\\;#?]/.test(path)) return 'it holds a backslash, a semicolon, or the beginning of a query or fragment';
@@ -53,9 +76,10 @@ export function findPathAmbiguity(path: string): string | null {
  * `**`, and within a segment only the last `*`, is ever tried again, and a glob has a bounded number of segments.
  */
 export function matchesPath(glob: PathGlob, path: string): boolean {
-  const { segments: pattern } = glob;
-  if (pattern.length === 1 && pattern[0] === '**') return true;
-  const wanted = pattern.at(-1) === '**' ? [...pattern.slice(0, -1), anySegment, '**' as const] : pattern;
+  const { segments: wanted, literal, below } = glob;
+  if (literal !== null) return path === literal;
+  if (below !== null) return path.length > below.length && path.startsWith(below) && path[below.length] !== '/';
+  if (wanted.length === 1 && wanted[0] === '**') return true;
   const segments = path.slice(1).split('/');
   let at = 0;
   let next = 0;

@@ -30,8 +30,7 @@ export function appliedPolicies(at: Readonly<Record<PolicyLevel, Restricted | nu
   const applied: AppliedPolicy[] = [];
   for (const level of levels) {
     const object = at[level];
-    if (object !== null && object.policy !== null)
-      applied.push({ level, id: object.id, policy: findPolicy(object.policy, level) });
+    if (object !== null && object.policy !== null) applied.push(findApplied(object.id, object.policy, level));
   }
   return applied;
 }
@@ -42,18 +41,19 @@ const levels: readonly PolicyLevel[] = ['app', 'secret', 'agent', 'grant'];
  * Parsed policies by the document that they were read from, so by the record in memory: they go when it goes. Reading one
  * costs up to 100 times as much as asking it.
  */
-const parsed = new WeakMap<PolicyDocument, Policy | null>();
+const applieds = new WeakMap<PolicyDocument, AppliedPolicy>();
 
-/** Null where this release can't read the document: a rule that it does not know could be the one that refuses. */
-export function findPolicy(document: PolicyDocument, level: PolicyLevel): Policy | null {
-  const known = parsed.get(document);
-  if (known !== undefined) return known;
-  const policy = readPolicy(document, level);
-  parsed.set(document, policy);
-  return policy;
+/** Its policy is null where this release can't read the document: a rule that it does not know could be the one that refuses. */
+function findApplied(id: string, document: PolicyDocument, level: PolicyLevel): AppliedPolicy {
+  const known = applieds.get(document);
+  if (known !== undefined && known.level === level && known.id === id) return known;
+  const applied = { level, id, policy: findPolicy(document, level) };
+  applieds.set(document, applied);
+  return applied;
 }
 
-function readPolicy(document: PolicyDocument, level: PolicyLevel): Policy | null {
+/** Null as in {@link findApplied}. */
+export function findPolicy(document: PolicyDocument, level: PolicyLevel): Policy | null {
   try {
     return parsePolicy(document, { level, field: 'policy' });
   } catch {

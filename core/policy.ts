@@ -114,12 +114,16 @@ export function evaluatePolicies(
 ): PolicyVerdict {
   const refusal = findUnreadable(applied) ?? findRefusal(checks, applied, request, now);
   if (refusal !== null) return refusal;
-  const rates: RateDemand[] = [];
-  for (const { level, id, policy } of applied)
-    if (policy !== null && policy.rateLimit !== null)
-      rates.push({ bucket: `policy:${level}:${id}`, ...policy.rateLimit });
-  return { kind: 'pass', rates };
+  let rates: RateDemand[] | null = null;
+  for (const { level, id, policy } of applied) {
+    if (policy === null || policy.rateLimit === null) continue;
+    rates ??= [];
+    rates.push({ bucket: `policy:${level}:${id}`, ...policy.rateLimit });
+  }
+  return rates === null ? passWithoutRates : { kind: 'pass', rates };
 }
+
+const passWithoutRates: PolicyVerdict = { kind: 'pass', rates: [] };
 
 /**
  * The same for a tunnel that is asked for: by what is known before anything went through it. Methods, paths, reasons and
@@ -172,8 +176,10 @@ export function evaluatePolicy(applied: AppliedPolicy, request: PolicyRequest, n
 function checkMethod(policy: Policy, { method, restated }: PolicyRequest): Refusal | null {
   const { methods } = policy;
   if (methods === null) return null;
+  const isAllowed = methods.includes(method);
+  if (isAllowed && (restated === undefined || restated.methods.length === 0)) return null;
   const other = restated?.methods.find((name) => !methods.includes(name));
-  if (methods.includes(method) && other === undefined) return null;
+  if (isAllowed && other === undefined) return null;
   return {
     field: 'methods',
     policyError: 'method_not_allowed',
@@ -182,13 +188,19 @@ function checkMethod(policy: Policy, { method, restated }: PolicyRequest): Refus
 }
 
 function checkPath(policy: Policy, { path, restated }: PolicyRequest): Refusal | null {
-  if (policy.paths === null) return null;
-  const refusal = (detail: string): Refusal => ({ field: 'paths', policyError: 'path_not_allowed', detail });
-  if (restated?.path === true) return refusal('A policy looks at the path, and a header of the request names another.');
+  const { paths } = policy;
+  if (paths === null) return null;
+  if (restated?.path === true)
+    return refusePath('A policy looks at the path, and a header of the request names another.');
   const ambiguity = findPathAmbiguity(path);
   if (ambiguity !== null)
-    return refusal(`A policy looks at the path, and servers read this one in different ways: ${ambiguity}.`);
-  return policy.paths.some((glob) => matchesPath(glob, path)) ? null : refusal('This path is not among those allowed.');
+    return refusePath(`A policy looks at the path, and servers read this one in different ways: ${ambiguity}.`);
+  for (const glob of paths) if (matchesPath(glob, path)) return null;
+  return refusePath('This path is not among those allowed.');
+}
+
+function refusePath(detail: string): Refusal {
+  return { field: 'paths', policyError: 'path_not_allowed', detail };
 }
 
 function checkAddress(policy: Policy, { clientAddress }: Pick<PolicyRequest, 'clientAddress'>): Refusal | null {

@@ -49,13 +49,10 @@ export function authorize(wish: Wish, request: EgressRequest, rules: Rules, now:
 function judge(request: EgressRequest, subject: Subject, { model }: Rules, now: number): Verdict {
   model.requireFresh(request.caller.key.appId); // after the look-ups: what they gave is judged, and nothing is awaited in between
   const decision = evaluate(request, subject, now);
-  const { grant, secret, delegation } = subject;
-  return {
-    delegation: delegation?.delegation ?? null,
-    grant,
-    secret,
-    ...(decision.kind === 'allow' ? { leave: decision.permit, refusal: null } : refuse(decision)),
-  };
+  const { grant, secret } = subject;
+  const delegation = subject.delegation?.delegation ?? null;
+  if (decision.kind === 'deny') return { delegation, grant, secret, leave: null, refusal: toError(decision) };
+  return { delegation, grant, secret, leave: decision.permit, refusal: null };
 }
 
 /** The same for traffic that names no grant. An app that is gone lets nothing through. */
@@ -64,12 +61,9 @@ export async function authorizeUntagged(request: UntaggedRequest, rules: Rules, 
   const app = await rules.model.findApp(appId);
   rules.model.requireFresh(appId);
   const decision = evaluateUntagged(request, modeOf(app, rules.mode), now);
-  return {
-    delegation: null,
-    grant: null,
-    secret: null,
-    ...(decision.kind === 'allow' ? { leave: decision.passage, refusal: null } : refuse(decision)),
-  };
+  const about = { delegation: null, grant: null, secret: null };
+  if (decision.kind === 'deny') return { ...about, leave: null, refusal: toError(decision) };
+  return { ...about, leave: decision.passage, refusal: null };
 }
 
 function modeOf(app: App | null, otherwise: EgressMode): EgressMode | 'archived' {
@@ -88,14 +82,14 @@ export async function authorizeTunnel(
   const subject = await findSubject(model, appId, grantId);
   model.requireFresh(appId);
   const denial = refuseTunnel(request, subject, now);
-  return denial === null ? null : refuse(denial).refusal;
+  return denial === null ? null : toError(denial);
 }
 
 /** Whether the key is good for anything at the proxy, from this address. Null: it is. */
 export function refuseKey(request: UntaggedRequest, model: ReadModel, now: number): AlterError | null {
   model.requireFresh(request.caller.key.appId);
   const denial = evaluateKey(request.caller, request.clientAddress, now);
-  return denial === null ? null : refuse(denial).refusal;
+  return denial === null ? null : toError(denial);
 }
 
 /** What an id names: a grant, or a delegation with its source grant and the one who lends it. */
@@ -121,13 +115,9 @@ async function loadSubject(model: ReadModel, appId: string, id: string): Promise
   return { app, grant, secret, delegation: { delegation, user: await model.findDelegator(delegation) } };
 }
 
-function refuse(decision: Extract<Decision, { kind: 'deny' }>): { readonly leave: null; readonly refusal: AlterError } {
-  const { code, policyError, detail } = decision;
-  return {
-    leave: null,
-    refusal: new AlterError(code, {
-      ...(policyError === undefined ? {} : { policyError }),
-      ...(detail === undefined ? {} : { detail }),
-    }),
-  };
+function toError({ code, policyError, detail }: Extract<Decision, { kind: 'deny' }>): AlterError {
+  return new AlterError(code, {
+    ...(policyError === undefined ? {} : { policyError }),
+    ...(detail === undefined ? {} : { detail }),
+  });
 }

@@ -96,23 +96,21 @@ export function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): 
   const { workload } = identity;
   const prove = (caller: Caller | null): Caller => {
     if (caller === null) throw new AlterError('key_invalid');
-    if (workload === undefined && !digestsEqual(digestOf(caller.key), identity.digest))
-      throw new AlterError('key_invalid');
+    if (workload === undefined && !isKeyOf(identity, caller.key)) throw new AlterError('key_invalid');
     return caller;
   };
   const found = workload === undefined ? model.findKey(identity.keyId) : model.findWorkloadCaller(workload);
   return found instanceof Promise ? found.then(prove) : prove(found);
 }
 
-const digests = new WeakMap<RuntimeKey, Buffer>();
+/** By what was shown, the record that it was found to be the key of. Whatever changes a record puts another in its place. */
+const proven = new WeakMap<Omit<Identity, 'choice'>, RuntimeKey>();
 
-function digestOf(key: RuntimeKey): Buffer {
-  let digest = digests.get(key);
-  if (digest === undefined) {
-    digest = Buffer.from(key.digest, 'hex');
-    digests.set(key, digest);
-  }
-  return digest;
+function isKeyOf(identity: Omit<Identity, 'choice'>, key: RuntimeKey): boolean {
+  if (proven.get(identity) === key) return true;
+  if (!digestsEqual(Buffer.from(key.digest, 'hex'), identity.digest)) return false;
+  proven.set(identity, key);
+  return true;
 }
 
 function readCredentials(header: string): { readonly user: string; readonly password: string } {

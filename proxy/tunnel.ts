@@ -77,8 +77,7 @@ async function isIntercepted(identity: Identity, caller: Caller, origin: Origin,
   if (identity.choice.kind !== 'listed') return false;
   try {
     return (
-      (await match(null, identity.choice, { caller, user: null, origin, model: plane.model, now: plane.clock() }))
-        .kind === 'grant'
+      (await match(null, identity.choice, { caller, user: null, origin }, plane.model, plane.clock())).kind === 'grant'
     );
   } catch (error) {
     if (toAlterError(error).code === 'ambiguous_grant') return true; // the request inside is told so, in a response it can read

@@ -5,7 +5,7 @@ import type { App } from '../core/app.ts';
 import { type Delegation, delegationStatus, findChainBreak } from '../core/delegation.ts';
 import { AlterError } from '../core/errors.ts';
 import { type Grant, grantStatus } from '../core/grant.ts';
-import { matchesHost, parseHostPattern, patternsThatAllow } from '../core/host-pattern.ts';
+import { patternsThatAllow, someAllows } from '../core/host-pattern.ts';
 import type { IdentityProvider } from '../core/identity-provider.ts';
 import { formatAuthority, type Origin } from '../core/origin.ts';
 import type { Principal } from '../core/principal.ts';
@@ -14,7 +14,7 @@ import type { Secret, SecretVersion } from '../core/secret.ts';
 import { groupsOf, type User, type VerifiedUser } from '../core/user.ts';
 import { keyOfWorkload, type WorkloadIdentity } from '../core/workload-identity.ts';
 import { systemSpace } from './keys/keyring.ts';
-import { Lru } from './lru.ts';
+import { Lru, SharedCapacity } from './lru.ts';
 import { agentKind } from './records/agent-repository.ts';
 import { appKind } from './records/app-repository.ts';
 import { delegationKind, liveDelegationTag } from './records/delegation-repository.ts';
@@ -118,8 +118,8 @@ export class ReadModel {
     this.#maxStalenessMs = options.maxStalenessMs;
     this.#onInvalid = options.onInvalid ?? (() => {});
     this.#memory = {
-      records: new Lru(Math.ceil(maxEntries * 0.7)),
-      absences: new Lru(Math.ceil(maxEntries * 0.1)),
+      records: new SharedCapacity(Math.ceil(maxEntries * 0.7)),
+      absences: new SharedCapacity(Math.ceil(maxEntries * 0.1)),
       floors: new Lru(maxEntries * 2), // a number each, and worth keeping longer than the record
     };
     this.#answers = new Lru(Math.ceil(maxEntries * 0.2));
@@ -242,7 +242,7 @@ export class ReadModel {
     return this.#answer(appId, `allowed ${formatAuthority(origin)}`, ['secret'], async (view) => {
       for (const id of await this.#findCandidates(view, origin)) {
         const secret = await this.#find(appId, secretReading, id);
-        if (secret !== null && allows(secret, origin)) return true;
+        if (secret !== null && someAllows(secret.allowedHosts, origin)) return true;
       }
       return false;
     });
@@ -267,7 +267,7 @@ export class ReadModel {
       if (delegationStatus(delegation, now) !== 'active') continue;
       const grant = await this.findGrant(appId, delegation.sourceGrantId);
       const secret = grant === null ? null : await this.findSecret(appId, grant.secretId);
-      if (grant === null || secret === null || !allows(secret, origin)) continue;
+      if (grant === null || secret === null || !someAllows(secret.allowedHosts, origin)) continue;
       const user = await this.findDelegator(delegation);
       if (findChainBreak({ delegation, user }, { grant, secret, agentId }, now) === null)
         offers.push({ id: delegation.id, label: grant.label });
@@ -435,7 +435,9 @@ export class ReadModel {
     return this.#answer(appId, `grants ${formatAuthority(origin)} ${about}`, ['secret', 'grant'], async (view) => {
       const candidates = await this.#findCandidates(view, origin);
       const secrets = await Promise.all(candidates.map(async (id) => this.#findIn(view, secretReading, id)));
-      const allowed = secrets.filter((secret) => secret !== null && allows(secret, origin)).map((secret) => secret!.id);
+      const allowed = secrets
+        .filter((secret) => secret !== null && someAllows(secret.allowedHosts, origin))
+        .map((secret) => secret!.id);
       const tags = allowed.flatMap((id) => principals.map((principal) => liveGrantTag(view.keys, id, principal)));
       const ids = new Set<string>();
       for (let at = 0; at < tags.length; at += tagBatch) {
@@ -540,14 +542,4 @@ function principalsOf(user: VerifiedUser | null): Principal[] {
 
 function agentPrincipals(agentId: string | null): Principal[] {
   return agentId === null ? [] : [{ type: 'agent', agentId }];
-}
-
-function allows(secret: Secret, origin: Origin): boolean {
-  return secret.allowedHosts.some((pattern) => {
-    try {
-      return matchesHost(parseHostPattern(pattern), origin);
-    } catch {
-      return false; // a pattern that can't be read allows nothing
-    }
-  });
 }

@@ -1,17 +1,25 @@
 import { AlterError } from '../core/errors.ts';
 import type { SpaceKeys } from './keys/keyring.ts';
-import type { Lru } from './lru.ts';
+import { Lru, type SharedCapacity } from './lru.ts';
 import { openRecord, type RecordKind } from './records/sealed-records.ts';
 import type { RecordKey, Store, Watch } from './store/store.ts';
 import { asked } from './store/store-failure.ts';
 
-/** Memory that all spaces share, each part bounded. Keys are made by {@link memoryKey}. */
+/** Memory that all spaces share, each part bounded. */
 export interface ReadMemory {
-  readonly records: Lru<Remembered>;
-  /** Ids that there is nothing for. Kept apart, so that a client that asks for made-up ids pushes out no record. */
-  readonly absences: Lru<Remembered>;
+  readonly records: SharedCapacity;
+  /** For ids that there is nothing for. Kept apart, so that a client that asks for made-up ids pushes out no record. */
+  readonly absences: SharedCapacity;
   /** The highest revision seen of a record; `Infinity` once it was seen to be gone, since ids are never given twice. */
   readonly floors: Lru<number>;
+}
+
+/** What is remembered of one type of records, by id: a key made of space, type and id would be made for every look-up. */
+interface Shelf {
+  readonly records: Lru<Remembered>;
+  readonly absences: Lru<Remembered>;
+  /** How often a record of the type changed. */
+  changes: number;
 }
 
 /** `epoch` is the one of the space when the load began: after a reset nothing of before counts. */
@@ -47,7 +55,8 @@ export class SpaceView {
   /** `performance.now()` of the last contact: what was acknowledged before it is known here. */
   contactAt: number;
   readonly #of: SpaceViewOptions;
-  readonly #changes = new Map<string, number>();
+  /** By type. */
+  readonly #shelves = new Map<string, Shelf>();
   readonly #flights = new Map<string, Promise<object | null>>();
   #epoch = 0;
   #watch: Watch | null = null;
@@ -79,15 +88,15 @@ export class SpaceView {
 
   /** How often records of this type changed: an answer that was made from them holds as long as this number stands still. */
   changesOf(type: string): number {
-    return (this.#changes.get(type) ?? 0) + this.#epoch;
+    return this.#shelfOf(type).changes + this.#epoch;
   }
 
   /** Sync when in memory. Rejects with `state_invalid`, `state_unavailable`. */
   find<T extends object, V extends object>(reading: Reading<T, V>, id: string): V | null | Promise<V | null> {
-    const { memory } = this.#of;
-    const key = memoryKey(this.keys.space, reading.kind.type, id);
-    const known = memory.records.get(key) ?? memory.absences.get(key);
+    const shelf = this.#shelfOf(reading.kind.type);
+    const known = shelf.records.get(id) ?? shelf.absences.get(id);
     if (known !== undefined && known.epoch === this.#epoch) return known.value as V | null;
+    const key = memoryKey(this.keys.space, reading.kind.type, id);
     const flight = this.#flights.get(key) as Promise<V | null> | undefined;
     return flight ?? this.#startFlight(reading, id, key);
   }
@@ -99,8 +108,8 @@ export class SpaceView {
       (value) => {
         if (this.#flights.get(key) !== flight) return value; // a change came in between: good for those who asked, no longer
         this.#flights.delete(key);
-        const { records, absences } = this.#of.memory;
-        (value === null ? absences : records).set(key, { epoch, value });
+        const { records, absences } = this.#shelfOf(reading.kind.type);
+        (value === null ? absences : records).set(id, { epoch, value });
         return value;
       },
       (error: unknown) => {
@@ -138,13 +147,26 @@ export class SpaceView {
   }
 
   #forget(changed: RecordKey): void {
-    const { memory, onChange } = this.#of;
-    const key = memoryKey(this.keys.space, changed.type, changed.id);
-    memory.records.delete(key);
-    memory.absences.delete(key);
-    this.#flights.delete(key);
-    this.#changes.set(changed.type, (this.#changes.get(changed.type) ?? 0) + 1);
-    onChange(changed);
+    const { type, id } = changed;
+    const shelf = this.#shelves.get(type);
+    if (shelf !== undefined) {
+      shelf.records.delete(id);
+      shelf.absences.delete(id);
+      shelf.changes++;
+    }
+    this.#flights.delete(memoryKey(this.keys.space, type, id));
+    this.#of.onChange(changed);
+  }
+
+  /** Only of types that were asked for, so that the feed of a forged store makes none. */
+  #shelfOf(type: string): Shelf {
+    let shelf = this.#shelves.get(type);
+    if (shelf === undefined) {
+      const { records, absences } = this.#of.memory;
+      shelf = { records: new Lru(records), absences: new Lru(absences), changes: 0 };
+      this.#shelves.set(type, shelf);
+    }
+    return shelf;
   }
 
   #forgetAll(): void {
@@ -154,7 +176,7 @@ export class SpaceView {
   }
 }
 
-export function memoryKey(space: string, type: string, id: string): string {
+function memoryKey(space: string, type: string, id: string): string {
   return `${space} ${type} ${id}`;
 }
 

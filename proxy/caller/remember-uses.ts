@@ -11,14 +11,17 @@ interface Seen extends Usable {
 const quietMs = 60_000;
 const tickMs = 2_000;
 const batch = 200;
-const maxWaiting = 20_000;
+/** Of either type. */
+const maxWaiting = 10_000;
 
 /**
  * Writes down when keys and grants were last used: beside the requests, many at a time, and about each at most once a minute.
  * What can't be written is tried again; no request waits for it or fails by it.
  */
 export class UseMemory {
-  readonly #waiting = new Map<string, Seen>();
+  /** By type and id: a name made of both would be made for every request. */
+  readonly #waiting = { key: new Map<string, Seen>(), grant: new Map<string, Seen>() };
+  /** By id: ids are given once in all apps. */
   readonly #writtenAt = new Lru<number>(50_000);
   readonly #vault: Pick<DataPlaneVault, 'app'>;
   readonly #clock: () => number;
@@ -44,16 +47,16 @@ export class UseMemory {
 
   /** Of an id that is null or absent there is nothing to remember. */
   saw(appId: string, used: { readonly [type in Usable['type']]?: string | null | undefined }): void {
-    if (used.key) this.#saw(appId, 'key', used.key);
-    if (used.grant) this.#saw(appId, 'grant', used.grant);
+    const at = this.#clock();
+    if (used.key) this.#saw(appId, 'key', used.key, at);
+    if (used.grant) this.#saw(appId, 'grant', used.grant, at);
   }
 
-  #saw(appId: string, type: Usable['type'], id: string): void {
-    const name = `${type}.${id}`; // ids are given once in all apps
-    const at = this.#clock();
-    const known = this.#waiting.get(name);
+  #saw(appId: string, type: Usable['type'], id: string, at: number): void {
+    const waiting = this.#waiting[type];
+    const known = waiting.get(id);
     if (known !== undefined) known.at = at;
-    else if (this.#waiting.size < maxWaiting) this.#waiting.set(name, { appId, type, id, at });
+    else if (waiting.size < maxWaiting) waiting.set(id, { appId, type, id, at });
   }
 
   /** Resolves when what was seen so far is written, or failed to be. */
@@ -75,13 +78,15 @@ export class UseMemory {
   async #writeDue(all: boolean): Promise<void> {
     const now = this.#clock();
     const due = new Map<string, Seen[]>();
-    for (const [name, seen] of this.#waiting) {
-      if (!all && now - (this.#writtenAt.get(name) ?? Number.NEGATIVE_INFINITY) < quietMs) continue;
-      this.#waiting.delete(name);
-      this.#writtenAt.set(name, now);
-      const ofApp = due.get(seen.appId);
-      if (ofApp === undefined) due.set(seen.appId, [seen]);
-      else ofApp.push(seen);
+    for (const waiting of Object.values(this.#waiting)) {
+      for (const [id, seen] of waiting) {
+        if (!all && now - (this.#writtenAt.get(id) ?? Number.NEGATIVE_INFINITY) < quietMs) continue;
+        waiting.delete(id);
+        this.#writtenAt.set(id, now);
+        const ofApp = due.get(seen.appId);
+        if (ofApp === undefined) due.set(seen.appId, [seen]);
+        else ofApp.push(seen);
+      }
     }
     for (const [appId, uses] of due) {
       try {
@@ -96,7 +101,7 @@ export class UseMemory {
   }
 
   #putBack(seen: Seen): void {
-    const name = `${seen.type}.${seen.id}`;
-    if (!this.#waiting.has(name) && this.#waiting.size < maxWaiting) this.#waiting.set(name, seen);
+    const waiting = this.#waiting[seen.type];
+    if (!waiting.has(seen.id) && waiting.size < maxWaiting) waiting.set(seen.id, seen);
   }
 }

@@ -3,7 +3,7 @@ import { AlterError } from '../../core/errors.ts';
 import type { SpaceKeys } from '../keys/keyring.ts';
 import type { SealContext } from '../keys/seal.ts';
 import type { StoredAuditEntry } from '../store/store.ts';
-import { readRow, toRow } from './audit-row.ts';
+import { readRows, toRows } from './audit-row.ts';
 
 /** What an audit entry is bound to when it is sealed. */
 export function auditContext(of: { readonly writer: string; readonly sequence: number }): Omit<SealContext, 'space'> {
@@ -16,14 +16,13 @@ export function sealEntry(
   of: { readonly writer: string; readonly sequence: number },
   events: readonly Omit<AuditEvent, 'app_id'>[],
 ): Buffer {
-  return keys.sealAudit(auditContext(of), Buffer.from(JSON.stringify(events.map(toRow))));
+  return keys.sealAudit(auditContext(of), Buffer.from(JSON.stringify(toRows(events))));
 }
 
 /** Throws `state_invalid` where the entry was changed. */
 export function openEntry(keys: SpaceKeys, entry: StoredAuditEntry): readonly AuditEvent[] {
-  const rows = parseJson(keys.openAudit(auditContext(entry), entry.body));
-  const events = Array.isArray(rows) ? rows.map((row) => readRow(row, keys.space)) : [null];
-  if (!events.every((event) => event !== null)) {
+  const events = readRows(parseJson(keys.openAudit(auditContext(entry), entry.body)), keys.space);
+  if (events === null) {
     throw new AlterError('state_invalid', {
       detail: `The stored audit entry ${entry.writer} ${entry.sequence} has not the form of this version.`,
     });
