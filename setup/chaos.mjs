@@ -1,7 +1,7 @@
 /**
  * `npm run chaos`: the store fails at random under load for longer, and is cut off and replaced again and again, and the
- * service is killed. TEST_CHAOS_SECONDS (180 unless given), TEST_FAILOVER_ROUNDS (5) and TEST_KILL_ROUNDS (200) say how long;
- * TEST_SEED repeats an order of faults.
+ * service is killed. TEST_CHAOS_SECONDS (180 unless given), TEST_FAILOVER_ROUNDS (5), STORE_HANGS_SECONDS (60) and TEST_KILL_ROUNDS
+ * (200) say how long; TEST_SEED repeats an order of faults.
  */
 import { join } from 'node:path';
 import { ensureBuilt, ensureInstalled, root } from './install.mjs';
@@ -12,6 +12,7 @@ process.env.TEST_CHAOS_SECONDS ??= '180';
 process.env.TEST_FAILOVER_ROUNDS ??= '5';
 process.env.TEST_KILL_ROUNDS ??= '200';
 process.env.TEST_LONG ??= '1';
+process.env.STORE_HANGS_SECONDS ??= '60';
 const node = ensureInstalled();
 ensureBuilt();
 ensureTools({ 'redis-server': 'redis-server' });
@@ -24,7 +25,7 @@ endAs(
     ...[
       'test/e2e/store-chaos',
       'test/e2e/store-failover',
-      'test/e2e/store-faults',
+      'test/e2e/store-fault',
       'test/e2e/killed-service',
       '--runInBand',
     ],

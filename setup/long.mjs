@@ -16,6 +16,7 @@ const rounds = {
   KEY_GUESSES: '5000',
   REBINDING_REQUESTS: '2000',
   REPLAY_RACES: '1000',
+  REVOKES: '1000',
   ROOT_KEY_APPS: '2000',
   ROOT_KEY_KILLS: '10',
   SIGNED_BODY_MIB: '16',
@@ -24,7 +25,14 @@ const rounds = {
 };
 const suites = [
   ...['audit-tampering', 'crawled-api', 'dns-rebinding', 'evil-input', 'key-guessing', 'origin', 'queue-poisoning'],
-  ...['replayed-user-token', 'root-key-rotation', 'signing-flood', 'slow-flood', 'tampered-records'],
+  ...[
+    'replayed-user-token',
+    'revocation-latency',
+    'root-key-rotation',
+    'signing-flood',
+    'slow-flood',
+    'tampered-records',
+  ],
 ];
 
 for (const [name, value] of Object.entries(rounds)) process.env[name] ??= value;

@@ -161,6 +161,24 @@ export class ServedRig {
     return this.admin('POST', '/keys', { name: 'test', scopes: ['proxy:execute'], ...body });
   }
 
+  /** Another proxy process on the same store, which ends with the tests or by `kill`. */
+  async startProxyBeside(
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+    const cwd = mkdtempSync(join(this.directory, 'beside-'));
+    const env = { ...this.env, ...settings };
+    const child = endWithUs(spawn(process.execPath, [bin, 'serve', '--role', 'proxy'], { cwd, env, stdio: 'pipe' }));
+    let printed = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        printed += text;
+      });
+    const port = () => /^ {2}proxy {2}https?:\/\/127\.0\.0\.1:(\d+)$/m.exec(printed)?.[1];
+    await eventually(() => (port() !== undefined && printed.includes('  ops ')) || child.exitCode !== null);
+    if (child.exitCode !== null) throw new Error(`the proxy did not start: ${printed}`);
+    return { child, port: Number(port()) };
+  }
+
   openTunnel(key: string, user = 'x'): Promise<Extract<OpenedTunnel, { kind: 'open' }>> {
     const { proxyPort, target } = this;
     return mustOpen({ proxyPort, target, key, user, serverName: 'a.test', ca: this.read('ca.pem') });
