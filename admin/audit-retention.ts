@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Ledger, Trim } from '../vault/audit/audit-checkpoints.ts';
-import type { Retention, RetentionLimits } from '../vault/audit/audit-retention.ts';
+import { describeLimits, type Retention, type RetentionLimits } from '../vault/audit/audit-retention.ts';
 import type { Versioned } from '../vault/records/record.ts';
 import { appRoute, type Route } from './http/route.ts';
 import { formatTime } from './schemas/representation.ts';
@@ -133,15 +133,4 @@ function represent({ value, revision }: Versioned<Retention>, inherited: Retenti
     },
     ...(revision === 0 ? {} : { revision }),
   };
-}
-
-/** For the audit. */
-export function describeLimits(limits: RetentionLimits | null): string {
-  if (limits === null) return 'as the service is configured';
-  const { maxAgeSeconds: age, maxEvents: count } = limits;
-  const said = [age === null ? null : `${age} s`, count === null ? null : `${count} events`].filter(
-    (one) => one !== null,
-  );
-  const kept = said.length === 0 ? 'keep all' : `keep ${said.join(', ')}`;
-  return limits.requireExport ? `${kept}, after export` : kept;
 }

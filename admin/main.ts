@@ -2,9 +2,10 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AlterError, type ErrorCode, problemDocument } from '../core/errors.ts';
 import { issueId } from '../core/id.ts';
-import { type AdminOptions, createAdminApp } from './http/app.ts';
+import type { AdminOptions } from './http/app.ts';
 import { maxHeaders } from './http/guard-request.ts';
 
 /** Own limits, not Node's defaults: an operator's requests are small, few and quick. */
@@ -26,9 +27,16 @@ export interface AdminListenOptions extends AdminOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
+type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => Promise<void>;
+
 export interface RunningAdmin {
   /** Without a slash at its end. */
   readonly url: string;
+  /**
+   * Loads what answers, as the first request does otherwise: the framework, the schemas and all routes take as long as the
+   * rest of a start. Rejects where a file of the installation is missing or broken.
+   */
+  load(): Promise<void>;
   /** New connections get this certificate. Throws where it does not fit together, and keeps the old one. */
   replaceTls(tls: { readonly cert: string; readonly key: string }): void;
   /** Stops accepting, lets running requests end within 5 s, then closes what is left. */
@@ -37,9 +45,23 @@ export interface RunningAdmin {
 
 /** Rejects with the error of `listen()`, such as EADDRINUSE. */
 export async function startAdmin(options: AdminListenOptions): Promise<RunningAdmin> {
-  const handle = createAdminApp(options).callback();
+  const { clock, log } = options;
+  let loading: Promise<Answer> | undefined;
+  const load = (): Promise<Answer> => {
+    loading ??= loadInParts().then(({ createAdminApp }) => createAdminApp(options).callback());
+    loading.catch(() => {
+      loading = undefined; // for want of file descriptors, say: the next request tries again
+    });
+    return loading;
+  };
   const listener = (request: http.IncomingMessage, response: http.ServerResponse) => {
-    handle(request, response).catch(() => response.destroy());
+    load().then(
+      (answer) => answer(request, response).catch(() => response.destroy()),
+      (error: unknown) => {
+        log.error('The admin API could not be loaded.', { error });
+        refuseUnloaded(response, clock());
+      },
+    );
   };
   const serverOptions = {
     maxHeaderSize: limits.headerBytes,
@@ -58,7 +80,7 @@ export async function startAdmin(options: AdminListenOptions): Promise<RunningAd
   server.maxHeadersCount = maxHeaders + 1; // one more than allowed, so that one too many is seen and refused
   server.maxConnections = limits.connections;
   server.setTimeout(limits.idleMs); // a client that reads its answer too slowly, or not at all
-  server.on('clientError', refuseMalformed(options.clock));
+  server.on('clientError', refuseMalformed(clock));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.listen.port, options.listen.host, () => {
@@ -66,14 +88,40 @@ export async function startAdmin(options: AdminListenOptions): Promise<RunningAd
       resolve();
     });
   });
-  server.on('error', (error: Error) => options.log.error('The admin listener failed.', { error }));
+  server.on('error', (error: Error) => log.error('The admin listener failed.', { error }));
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${formatListen(server.address() as AddressInfo)}`,
+    load: async () => void (await load()),
     replaceTls: (tls) => {
       if (server instanceof https.Server) server.setSecureContext({ ...tls, minVersion: 'TLSv1.2' });
     },
-    close: () => closeServer(server),
+    close: async () => {
+      await closeServer(server);
+      await loading?.catch(() => {}); // whoever asked for it was told
+    },
   };
+}
+
+/** One after the other, so that a proxy in the same process gets its turn in between. */
+async function loadInParts(): Promise<typeof import('./http/app.ts')> {
+  const parts = [
+    () => import('zod'),
+    () => import('koa'),
+    () => import('@koa/router'),
+    () => import('./schemas/schemas.ts'),
+    () => import('./routes.ts'),
+  ];
+  for (const part of parts) {
+    await part();
+    await nextTurn();
+  }
+  return import('./http/app.ts');
+}
+
+function refuseUnloaded(response: http.ServerResponse, now: number): void {
+  const problem = new AlterError('internal_error');
+  response.writeHead(problem.status, { 'Content-Type': 'application/problem+json', Connection: 'close' });
+  response.end(JSON.stringify(problemDocument(problem, issueId(now))));
 }
 
 /** What Node's parser refuses never reaches the list of middleware; it gets the same kind of answer. */

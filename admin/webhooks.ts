@@ -7,9 +7,9 @@ import { postEvents } from './background/post-events.ts';
 import { checkAllowedHosts } from './check-allowed-hosts.ts';
 import { requireRevision } from './http/etag.ts';
 import { type AppCall, appRoute, type Route } from './http/route.ts';
-import type { ChangeEvent } from './record-change.ts';
 import { formatTime, representPage } from './schemas/representation.ts';
 import { webhookRequests, webhookResponses } from './schemas/webhook-schemas.ts';
+import { webhookEvent } from './webhook-event.ts';
 
 const collection = '/v1/apps/{app}/webhooks';
 const item = `${collection}/{webhook}`;
@@ -192,8 +192,4 @@ function requireAuditScope({
   throw new AlterError('insufficient_scope', {
     detail: 'The token lacks the scope dashboard_audit:read, which choosing where the audit is sent needs.',
   });
-}
-
-export function webhookEvent(event: ChangeEvent['event'], { appId, id, name }: Webhook): ChangeEvent {
-  return { event, app_id: appId, reason: `${id} ${name}` };
 }

@@ -1,5 +1,7 @@
 import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto';
-import forge from 'node-forge';
+import type forge from 'node-forge';
+// Not the whole of node-forge: its ciphers and parsers are 30 ms of loading that nobody here has a use for.
+import asn1 from 'node-forge/lib/asn1.js';
 
 /** What stands in a certificate; {@link signCertificate} gives it its form. Times in milliseconds since the epoch. */
 export interface CertificateContent {
@@ -13,7 +15,6 @@ export interface CertificateContent {
   readonly extensions: readonly forge.asn1.Asn1[];
 }
 
-const { asn1 } = forge;
 const { BITSTRING, BOOLEAN, GENERALIZEDTIME, INTEGER, NULL, OCTETSTRING, OID, SEQUENCE, SET, UTCTIME, UTF8 } =
   asn1.Type;
 
@@ -76,8 +77,8 @@ export function keyIdentifierOf(publicKey: KeyObject): Buffer {
 /** A distinguished name of one common name, or the empty name. */
 export function encodeName(commonName: string | null): Buffer {
   if (commonName === null) return encode(sequence());
-  const text = forge.util.encodeUtf8(commonName);
-  return encode(sequence(node(SET, [sequence(oid(oids.commonName), leaf(UTF8, text))])));
+  const text = leaf(UTF8, binary(Buffer.from(commonName, 'utf8')));
+  return encode(sequence(node(SET, [sequence(oid(oids.commonName), text)])));
 }
 
 export function basicConstraints(of: { readonly isAuthority: boolean }): forge.asn1.Asn1 {

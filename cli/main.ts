@@ -1,11 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { run, settings } from '@oclif/core';
 import { commandTable, topics } from './commands.ts';
 import { type Environment, provideEnvironment } from './environment.ts';
 import { describeFailure, formatFailure, formatFailureJson } from './failure.ts';
 import { findCommand } from './find-command.ts';
-import { offerCommands } from './offered-commands.ts';
 import { outputFormats } from './present.ts';
+import { findPlainFlags, startService } from './start-service.ts';
 
 /** Runs one command line. Never rejects: what goes wrong is told on stderr and becomes the exit code. */
 export async function main(argv: readonly string[], environment: Environment): Promise<void> {
@@ -14,10 +13,16 @@ export async function main(argv: readonly string[], environment: Environment): P
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
   });
-  settings.enableAutoTranspile = false; // with NODE_ENV=test or development oclif would look for ts-node
   try {
+    const plain = argv[0] === 'serve' ? findPlainFlags(argv.slice(1)) : null;
+    if (plain !== null) return await startService(plain, environment);
     const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv];
     const found = findCommand(words, Object.keys(commandTable));
+    const [{ run, settings }, { offerCommands }] = await Promise.all([
+      import('@oclif/core'),
+      import('./offered-commands.ts'),
+    ]);
+    settings.enableAutoTranspile = false; // with NODE_ENV=test or development oclif would look for ts-node
     await offerCommands(found?.id ?? null);
     await run(found === null ? words : [found.id, ...found.rest], loadOptions());
   } catch (error) {

@@ -4,7 +4,6 @@ import type { CredentialFields } from '../core/credential.ts';
 import { AlterError } from '../core/errors.ts';
 import { formatHostHeader, type Origin } from '../core/origin.ts';
 import { resignChunks } from './aws/aws-chunks.ts';
-import { AwsSigner } from './aws/aws-signer.ts';
 import { encodeQuery, encodeS3Path } from './aws/aws-target.ts';
 import { type Payload, readToSign, type Signing } from './aws/signed-body.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
@@ -50,6 +49,9 @@ const presignedParameters = [
 /** Of Signature V2. `Expires` and `Signature` are ordinary names, so they go only together with the first. */
 const olderPresignedParameters = ['AWSAccessKeyId', 'Signature', 'Expires'];
 
+/** Loaded with the first request that is to be signed: it brings smithy along, for which most services have no use. */
+let signers: Promise<typeof import('./aws/aws-signer.ts')> | undefined;
+
 const unsigned = 'UNSIGNED-PAYLOAD';
 const unsignedWithTrailer = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
 const chunked = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
@@ -74,6 +76,8 @@ export async function signAws(
 
   const plan = await planBody({ request, declared, wasPresigned, isS3 }, signing);
   const headers = ['Host', formatHostHeader(request.origin), ...kept, 'X-Amz-Content-Sha256', plan.hash];
+  signers ??= import('./aws/aws-signer.ts');
+  const { AwsSigner } = await signers;
   const signer = new AwsSigner({ scope, fields, now: signing.now, isS3 });
   const added = await signer.sign(request.method, target, signedHeaders(headers));
   return {

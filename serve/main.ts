@@ -11,7 +11,6 @@ import { StoreUnavailable } from '../vault/store/store.ts';
 import { dataDirectory, openRootKey, writeWhole } from './data-directory.ts';
 import { type EchoUpstream, echoHost, startEchoUpstream } from './echo-upstream.ts';
 import { firstSteps } from './first-steps.ts';
-import { startInjectorService } from './injector.ts';
 import { keepFile } from './keep-file.ts';
 import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
@@ -43,7 +42,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   let trust: { stop(): void };
   try {
     refuseUnsafeRuntime(options.env);
-    let config = loadConfig(options.env, options.config);
+    let config = await loadConfig(options.env, options.config);
     const log = createLog({ level: config.logLevel });
     endOnSurprise(log);
     if (options.withEcho) {
@@ -57,7 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     });
     trust = keepAuthorityFile(config, service, log);
     announce(config, service, echo, role);
-    const load = (): Config => loadConfig(options.env, options.config);
+    const load = (): Promise<Config> => loadConfig(options.env, options.config);
     certificates = followCertificates({ config, load, service, log });
   } catch (error) {
     await echo?.close();
@@ -81,10 +80,11 @@ async function serveInjector(options: ServeOptions): Promise<number> {
   const stop = new StopSignal();
   try {
     refuseUnsafeRuntime(options.env);
-    const load = (): Config => loadConfig(options.env, options.config);
-    const config = load();
+    const load = (): Promise<Config> => loadConfig(options.env, options.config);
+    const config = await load();
     const log = createLog({ level: config.logLevel });
     endOnSurprise(log);
+    const { startInjectorService } = await import('./injector.ts');
     const service = await startInjectorService({ config, env: options.env, log, clock: Date.now });
     const certificates = followCertificates({ config, load, service, log });
     process.stdout.write(

@@ -13,7 +13,7 @@ const lookEveryMs = 30_000;
  */
 export function followCertificates(of: {
   readonly config: Config;
-  readonly load: () => Config;
+  readonly load: () => Promise<Config>;
   readonly service: Pick<Service, 'replaceTls'>;
   readonly log: Log;
 }): { stop(): void } {
@@ -21,9 +21,9 @@ export function followCertificates(of: {
   let known = fingerprint(of.config);
   if (of.config.proxyTlsCert === null && of.config.adminTlsCert === null && of.config.injectorTlsCert === null)
     return { stop: () => {} };
-  const look = (): void => {
+  const look = async (): Promise<void> => {
     try {
-      const config = load();
+      const config = await load();
       const now = fingerprint(config);
       if (now === known) return;
       service.replaceTls(config);
@@ -35,13 +35,14 @@ export function followCertificates(of: {
       });
     }
   };
-  const timer = setInterval(look, lookEveryMs);
+  const onTime = (): void => void look();
+  const timer = setInterval(onTime, lookEveryMs);
   timer.unref();
-  process.on('SIGHUP', look);
+  process.on('SIGHUP', onTime);
   return {
     stop: () => {
       clearInterval(timer);
-      process.off('SIGHUP', look);
+      process.off('SIGHUP', onTime);
     },
   };
 }

@@ -189,6 +189,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       });
       undo.push(() => kept.stop());
     }
+    // A process that serves nothing else is not ready before it can answer; beside a proxy the first operator waits for it.
+    if (role === 'admin') await admin?.load();
     listening = true;
     return {
       get authorityPem() {

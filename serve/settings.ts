@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { type Config, fileSettingNames, parseConfig } from '../core/config.ts';
 import { AlterError, type Problem, toAlterError } from '../core/errors.ts';
 
@@ -7,10 +6,13 @@ import { AlterError, type Problem, toAlterError } from '../core/errors.ts';
  * Brings the settings together: the YAML file first, the environment over it, `NAME_FILE` read from its file. Throws
  * `config_invalid` with every problem of every source at once.
  */
-export function loadConfig(env: Readonly<Record<string, string | undefined>>, configFile: string | undefined): Config {
+export async function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  configFile: string | undefined,
+): Promise<Config> {
   const problems: Problem[] = [];
   const values: Record<string, string | undefined> = {
-    ...(configFile === undefined ? {} : readYaml(configFile, problems)),
+    ...(configFile === undefined ? {} : await readYaml(configFile, problems)),
   };
   for (const [name, value] of Object.entries(env))
     if (name.startsWith('ALTER_') && value !== undefined) values[name] = value;
@@ -43,7 +45,8 @@ function readValue(name: string, path: string, problems: Problem[]): string | un
   }
 }
 
-function readYaml(path: string, problems: Problem[]): Record<string, string> {
+async function readYaml(path: string, problems: Problem[]): Promise<Record<string, string>> {
+  const { parse } = await import('yaml'); // most services have no such file
   let document: unknown;
   try {
     document = parse(readFileSync(path, 'utf8'), { maxAliasCount: 0 });

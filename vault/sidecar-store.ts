@@ -7,7 +7,7 @@ import { groupKind } from './records/group-repository.ts';
 import { lastUseKind } from './records/last-use-repository.ts';
 import { userKind, userSubjectKind } from './records/user-repository.ts';
 import { redisAccessRules } from './store/store-redis-access.ts';
-import { makeRedisUser, type RedisSettings } from './store/store-redis-users.ts';
+import type { RedisSettings } from './store/store-redis-users.ts';
 
 /** How a sidecar reaches the store: as a user of the store who is limited to one app's keys. */
 export interface SidecarLogin {
@@ -62,6 +62,7 @@ export function openSidecarStore(url: string, access: RedisSettings = {}): Sidec
         `#${digest}`,
         ...redisAccessRules({ prefix, space: appId, writes }),
       ];
+      const { makeRedisUser } = await import('./store/store-redis-users.ts'); // with ioredis, of no use on SQLite
       const made = await makeRedisUser({ url, access, user, rules });
       return {
         url: `${scheme}${user}:${password}@${servers}`,

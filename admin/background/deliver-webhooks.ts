@@ -8,7 +8,7 @@ import type { WebhookOwner } from '../../vault/records/webhook-repository.ts';
 import type { AppVault, Vault } from '../../vault/vault.ts';
 import type { Services } from '../http/route.ts';
 import { type ChangeAudit, ChangeRecorder } from '../record-change.ts';
-import { webhookEvent } from '../webhooks.ts';
+import { webhookEvent } from '../webhook-event.ts';
 import { type Attempted, postEvents } from './post-events.ts';
 
 const tickMs = 1_000;

@@ -3,11 +3,10 @@ import { issueId } from '../../core/id.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { AuditLog } from '../../vault/audit/audit-log.ts';
 import type { AuditReader } from '../../vault/audit/audit-reader.ts';
-import { keepAll, type RetentionLimits } from '../../vault/audit/audit-retention.ts';
+import { describeLimits, keepAll, type RetentionLimits } from '../../vault/audit/audit-retention.ts';
 import { trimAudit } from '../../vault/audit/trim-audit.ts';
 import { systemSpace } from '../../vault/keys/keyring.ts';
 import type { Vault } from '../../vault/vault.ts';
-import { describeLimits } from '../audit-retention.ts';
 import { formatTime } from '../schemas/representation.ts';
 
 export interface AuditTrimming {

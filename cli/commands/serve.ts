@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.ts';
 import { getEnvironment } from '../environment.ts';
+import { roles, startService } from '../start-service.ts';
 
 export default class Serve extends BaseCommand {
   static override description =
@@ -14,7 +15,7 @@ export default class Serve extends BaseCommand {
   ];
   static override flags = {
     role: Flags.option({
-      options: ['all', 'proxy', 'admin', 'injector'] as const,
+      options: roles,
       description: 'What to run; `injector` is the admission webhook of Kubernetes.',
       default: 'all' as const,
     })(),
@@ -26,12 +27,7 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
-    const { serve } = await import('../../serve/main.ts');
-    process.exitCode = await serve({
-      role: flags.role,
-      config: flags.config,
-      withEcho: flags['with-echo'] === true,
-      env: getEnvironment(),
-    });
+    const { role, config, 'with-echo': withEcho = false } = flags;
+    await startService({ role, config, withEcho }, getEnvironment());
   }
 }

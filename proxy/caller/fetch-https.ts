@@ -1,4 +1,4 @@
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { AlterError, toAlterError } from '../../core/errors.ts';
 import { type Origin, parseAuthority } from '../../core/origin.ts';
 import { type DialRules, dial } from '../connection/dial.ts';
@@ -60,6 +60,7 @@ async function exchange<T>(
 ): Promise<T> {
   const { deadlineMs } = of;
   const { origin, path } = readUrl(url);
+  const { Client } = await import('undici'); // a service without identity providers and webhooks never loads it
   const client = new Client(`https://${origin.kind === 'ipv6' ? `[${origin.host}]` : origin.host}:${origin.port}`, {
     allowH2: false,
     pipelining: 1,

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { compactVerify, importJWK } from 'jose';
 import { AlterError } from '../../core/errors.ts';
 import type { IdentityProvider, TokenAlgorithm } from '../../core/identity-provider.ts';
 import type { RateDemand } from '../../core/rate.ts';
@@ -241,6 +240,7 @@ function trimmed(text: string): string {
 }
 
 export async function requireSignature(token: string, key: SigningKey, algorithm: TokenAlgorithm): Promise<void> {
+  const { compactVerify, importJWK } = await import('jose'); // where no user is proved, it is never loaded
   try {
     await compactVerify(token, await importJWK({ ...key.jwk }, algorithm), { algorithms: [algorithm] });
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream';
-import { ProxyServer } from 'http-proxy-3';
+import type { ProxyServer } from 'http-proxy-3';
 import { AlterError } from '../../core/errors.ts';
 import type { Outbound } from '../inject.ts';
 import type { ClientSide, ClientUpgrade, Forwarder, Outcome } from './forward.ts';
@@ -28,13 +28,14 @@ export class UpgradeForwarder implements Forwarder {
 
   async forward(outbound: Outbound, client: ClientSide): Promise<Outcome> {
     const upgrade = client.upgrade!;
+    const { ProxyServer } = await import('http-proxy-3'); // not before there is a WebSocket
     const upstream = await connectTo(outbound.origin, this.#rules);
     if (upgrade.socket.destroyed) {
       upstream.destroy();
       return { status: 499, end: 'client_gone' };
     }
     return new Promise((resolve, reject) => {
-      new Handshake({ outbound, client, upgrade, upstream, resolve, reject }).send();
+      new Handshake({ outbound, client, upgrade, upstream, proxy: new ProxyServer(), resolve, reject }).send();
     });
   }
 }
@@ -44,6 +45,7 @@ interface HandshakeOf {
   readonly client: ClientSide;
   readonly upgrade: ClientUpgrade;
   readonly upstream: Socket;
+  readonly proxy: ProxyServer;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: AlterError) => void;
 }
@@ -62,9 +64,8 @@ class Handshake {
   }
 
   send(): void {
-    const { outbound, upgrade, upstream } = this.#of;
+    const { outbound, upgrade, upstream, proxy } = this.#of;
     const { origin } = outbound;
-    const proxy = new ProxyServer();
     proxy.on('error', () => {}); // of a client that is gone: its 'close' tells
     let sent: ClientRequest | undefined;
     proxy.once('proxyReqWs', (request) => {

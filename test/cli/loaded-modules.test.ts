@@ -1,29 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
+import { LoadedModulesRecorder } from '../support/loaded-modules.ts';
 import { alterCommand, runProgram } from './alter.ts';
-
-/** Says on stderr, at the end, which files were loaded: what a command line waits for before it answers. */
-const recorder = `data:text/javascript,${encodeURIComponent(`
-  import { registerHooks } from 'node:module';
-  import { writeSync } from 'node:fs';
-  const loaded = [];
-  registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) });
-  process.on('exit', () => writeSync(2, '\\nloaded ' + JSON.stringify(loaded) + '\\n'));
-`)}`;
 
 async function loadedBy(
   words: readonly string[],
 ): Promise<{ commands: string[]; rooms: string[]; packages: string[] }> {
+  const recorder = new LoadedModulesRecorder();
   const [node, ...rest] = alterCommand;
-  const { stderr } = await runProgram(node, ['--import', recorder, ...rest, ...words], {
-    env: { ALTER_ADMIN_URL: 'http://127.0.0.1:9' },
-  });
-  const urls = JSON.parse(/^loaded (.*)$/m.exec(stderr)![1]!) as string[];
-  const parts = (pattern: RegExp): string[] => [...new Set(urls.flatMap((url) => pattern.exec(url)?.[1] ?? []).sort())];
-  return {
-    commands: parts(/\/dist\/cli\/commands\/(.*)\.js$/),
-    rooms: parts(/^(?!.*\/node_modules\/).*\/dist\/([a-z]+)\//),
-    packages: parts(/.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//),
-  };
+  try {
+    await runProgram(node, [...recorder.nodeWords, ...rest, ...words], {
+      env: { ALTER_ADMIN_URL: 'http://127.0.0.1:9' },
+    });
+    const { files, rooms, packages } = recorder.threads()[0]!;
+    const commands = files.flatMap((file) => /^cli\/commands\/(.*)$/.exec(file)?.[1] ?? []);
+    return { commands, rooms: [...rooms], packages: [...packages] };
+  } finally {
+    recorder.close();
+  }
 }
 
 describe('a command line', () => {

@@ -288,7 +288,7 @@ describeWithHelm('the settings that the chart gives', () => {
           return [name, value.replace('/run/secrets/alter', directory).replace('/etc', directory)];
         }),
       );
-      const config = loadConfig(environment, undefined);
+      const config = await loadConfig(environment, undefined);
       const hasRedis = !['trial', 'injector'].includes(pod.component);
       expect(config.store.kind).toBe(hasRedis ? 'redis' : 'sqlite');
       const { proxyListen: proxy, adminListen: admin, opsListen: ops } = config;
@@ -477,43 +477,46 @@ describeWithHelm('the injector', () => {
     ['default-values.yaml', 'sidecar', 'refuse'],
     ['injector-values.yaml', 'gateway', 'admit'],
     ['trial-values.yaml', 'gateway', 'refuse'],
-  ])('adds to pods, as rendered with %s, what row by row holds for the pods of the chart', (file, mode, onProblem) => {
-    const pod = podsOf(render(ci(file))).find(({ component }) => component === 'injector')!;
-    const environment = Object.fromEntries(pod.spec.containers[0].env.map(({ name, value = '' }) => [name, value]));
-    const { injector: settings } = loadConfig(environment, undefined);
-    expect([settings.mode, settings.onProblem]).toEqual([mode, onProblem]);
-    for (const asked of ['sidecar', 'gateway']) {
-      const annotations = {
-        'alter-egress/inject': 'true',
-        'alter-egress/key-secret': 'key',
-        'alter-egress/mode': asked,
-      };
-      const workload: TestPod = {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'a', annotations },
-        spec: { containers: [{ name: 'a', image: 'a' }] },
-      };
-      const injected = patched(workload, review(admissionReview(workload), settings).response);
-      const { code, said } = kubeconform(JSON.stringify(injected));
-      expect([said, code]).toEqual([expect.stringContaining('Valid: 1, Invalid: 0, Errors: 0'), 0]);
-      const [added, ...others] = containersOf(podsOf([injected as unknown as KubernetesObject])[0]!);
-      expect(added!.securityContext).toEqual({
-        runAsNonRoot: true,
-        runAsUser: settings.uid,
-        runAsGroup: settings.uid,
-        allowPrivilegeEscalation: false,
-        privileged: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ['ALL'] },
-        seccompProfile: { type: 'RuntimeDefault' },
-      });
-      expect(added).not.toHaveProperty('command'); // the entry point of the image sets RLIMIT_CORE to 0
-      expect(added!.restartPolicy).toBe(asked === 'sidecar' ? 'Always' : undefined);
-      const ours = others.flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name));
-      expect(ours).toEqual(['alter-egress-trust']);
-    }
-  });
+  ])(
+    'adds to pods, as rendered with %s, what row by row holds for the pods of the chart',
+    async (file, mode, onProblem) => {
+      const pod = podsOf(render(ci(file))).find(({ component }) => component === 'injector')!;
+      const environment = Object.fromEntries(pod.spec.containers[0].env.map(({ name, value = '' }) => [name, value]));
+      const { injector: settings } = await loadConfig(environment, undefined);
+      expect([settings.mode, settings.onProblem]).toEqual([mode, onProblem]);
+      for (const asked of ['sidecar', 'gateway']) {
+        const annotations = {
+          'alter-egress/inject': 'true',
+          'alter-egress/key-secret': 'key',
+          'alter-egress/mode': asked,
+        };
+        const workload: TestPod = {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'a', annotations },
+          spec: { containers: [{ name: 'a', image: 'a' }] },
+        };
+        const injected = patched(workload, review(admissionReview(workload), settings).response);
+        const { code, said } = kubeconform(JSON.stringify(injected));
+        expect([said, code]).toEqual([expect.stringContaining('Valid: 1, Invalid: 0, Errors: 0'), 0]);
+        const [added, ...others] = containersOf(podsOf([injected as unknown as KubernetesObject])[0]!);
+        expect(added!.securityContext).toEqual({
+          runAsNonRoot: true,
+          runAsUser: settings.uid,
+          runAsGroup: settings.uid,
+          allowPrivilegeEscalation: false,
+          privileged: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+          seccompProfile: { type: 'RuntimeDefault' },
+        });
+        expect(added).not.toHaveProperty('command'); // the entry point of the image sets RLIMIT_CORE to 0
+        expect(added!.restartPolicy).toBe(asked === 'sidecar' ? 'Always' : undefined);
+        const ours = others.flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name));
+        expect(ours).toEqual(['alter-egress-trust']);
+      }
+    },
+  );
 });
 
 describeWithHelm('what helm says after the install', () => {

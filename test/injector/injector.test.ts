@@ -209,7 +209,7 @@ describe('a pod that asks for a sidecar', () => {
         name,
         value.replace('/run/secrets/alter-egress', directory),
       ]);
-      const config = loadConfig(Object.fromEntries(env) as Record<string, string>, undefined);
+      const config = await loadConfig(Object.fromEntries(env) as Record<string, string>, undefined);
       expect(config.proxyListen).toEqual({ host: '127.0.0.1', port: 3_128 });
       expect([config.egressMode, config.timeouts.drainMs, config.trustBundleFile]).toEqual([
         'deny',

@@ -222,12 +222,13 @@ describe('compose.yaml', () => {
   }
   const { services } = parse(read('compose.yaml'), { merge: true }) as { services: Record<string, ComposeService> };
 
-  it('gives the service settings that it accepts', () => {
+  it('gives the service settings that it accepts', async () => {
     const environment = { ...services.alter!.environment };
     expect(environment.ALTER_ROOT_KEY_FILE).toBe('/var/lib/alter/root.key');
     delete environment.ALTER_ROOT_KEY_FILE;
     const rootKey = Buffer.alloc(32, 1).toString('base64');
-    expect(loadConfig({ ...environment, ALTER_ROOT_KEY: rootKey }, undefined).store.kind).toBe('redis');
+    const config = await loadConfig({ ...environment, ALTER_ROOT_KEY: rootKey }, undefined);
+    expect(config.store.kind).toBe('redis');
   });
 
   it('drops every capability, writes to volumes only, and publishes on loopback only', () => {

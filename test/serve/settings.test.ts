@@ -11,9 +11,9 @@ const file = (name: string, text: string): string => {
   writeFileSync(path, text);
   return path;
 };
-const problemsOf = (env: Record<string, string>, yaml?: string): readonly string[] => {
+const problemsOf = async (env: Record<string, string>, yaml?: string): Promise<readonly string[]> => {
   try {
-    loadConfig(env, yaml);
+    await loadConfig(env, yaml);
     return [];
   } catch (error) {
     return toAlterError(error).problems?.map(({ field, message }) => `${field} ${message}`) ?? [];
@@ -22,28 +22,32 @@ const problemsOf = (env: Record<string, string>, yaml?: string): readonly string
 afterAll(() => rmSync(directory, { recursive: true }));
 
 describe('settings', () => {
-  it('come from the YAML file, and from the environment over it', () => {
+  it('come from the YAML file, and from the environment over it', async () => {
     const yaml = file(
       'a.yaml',
       'ALTER_EGRESS_MODE: deny\nALTER_MAX_HEADERS: 50\nALTER_ALLOW_ADDRESSES:\n  - 10.0.0.0/8\n  - 127.0.0.1:8443\n',
     );
-    const config = loadConfig({ ALTER_MAX_HEADERS: '60', PATH: '/bin' }, yaml);
+    const config = await loadConfig({ ALTER_MAX_HEADERS: '60', PATH: '/bin' }, yaml);
     expect([config.egressMode, config.limits.maxHeaders, config.allowAddresses.length]).toEqual(['deny', 60, 2]);
   });
 
-  it('may be given as the path of a file that holds the value', () => {
+  it('may be given as the path of a file that holds the value', async () => {
     const key = Buffer.alloc(32, 7);
-    const config = loadConfig({ ALTER_ROOT_KEY_FILE: file('root.key', `${key.toString('base64')}\n`) }, undefined);
+    const config = await loadConfig(
+      { ALTER_ROOT_KEY_FILE: file('root.key', `${key.toString('base64')}\n`) },
+      undefined,
+    );
     expect(config.rootKey).toEqual(key);
   });
 
-  it('take ALTER_AUDIT_FILE for what it is: the path of the audit file', () => {
-    expect(loadConfig({ ALTER_AUDIT_FILE: '/var/log/alter.jsonl' }, undefined).auditFile).toBe('/var/log/alter.jsonl');
+  it('take ALTER_AUDIT_FILE for what it is: the path of the audit file', async () => {
+    const config = await loadConfig({ ALTER_AUDIT_FILE: '/var/log/alter.jsonl' }, undefined);
+    expect(config.auditFile).toBe('/var/log/alter.jsonl');
   });
 
-  it('are refused with every problem of every source at once', () => {
+  it('are refused with every problem of every source at once', async () => {
     const yaml = file('b.yaml', 'ALTER_EGRESS_MODE: maybe\nport: 3128\nALTER_HOSTS: {a: b}\n');
-    const problems = problemsOf(
+    const problems = await problemsOf(
       {
         ALTER_MAX_HEADERS: 'many',
         ALTER_ROOT_KEY: 'short',
@@ -69,14 +73,14 @@ describe('settings', () => {
     expect(problems.join()).not.toContain('short');
   });
 
-  it('are refused where a value is given twice, or the YAML can not be read', () => {
-    expect(problemsOf({ ALTER_ROOT_KEY: 'x', ALTER_ROOT_KEY_FILE: '/x' })[0]).toContain(
+  it('are refused where a value is given twice, or the YAML can not be read', async () => {
+    expect((await problemsOf({ ALTER_ROOT_KEY: 'x', ALTER_ROOT_KEY_FILE: '/x' }))[0]).toContain(
       'given together with ALTER_ROOT_KEY',
     );
-    expect(problemsOf({}, '/nowhere.yaml')[0]).toMatch(/^--config .*ENOENT/);
-    expect(problemsOf({}, file('c.yaml', '{')).length).toBe(1);
-    expect(problemsOf({}, file('d.yaml', '- a\n')).join()).toContain('one a line');
-    expect(problemsOf({}, file('e.yaml', 'a: &a [x]\nb: *a\n')).length).toBeGreaterThan(0);
-    expect(problemsOf({}, file('f.yaml', ''))).toEqual([]);
+    expect((await problemsOf({}, '/nowhere.yaml'))[0]).toMatch(/^--config .*ENOENT/);
+    expect((await problemsOf({}, file('c.yaml', '{'))).length).toBe(1);
+    expect((await problemsOf({}, file('d.yaml', '- a\n'))).join()).toContain('one a line');
+    expect((await problemsOf({}, file('e.yaml', 'a: &a [x]\nb: *a\n'))).length).toBeGreaterThan(0);
+    expect(await problemsOf({}, file('f.yaml', ''))).toEqual([]);
   });
 });

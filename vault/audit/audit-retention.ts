@@ -19,6 +19,17 @@ export interface Retention {
 
 export const keepAll: RetentionLimits = { maxAgeSeconds: null, maxEvents: null, requireExport: false };
 
+/** For the audit. */
+export function describeLimits(limits: RetentionLimits | null): string {
+  if (limits === null) return 'as the service is configured';
+  const { maxAgeSeconds: age, maxEvents: count } = limits;
+  const said = [age === null ? null : `${age} s`, count === null ? null : `${count} events`].filter(
+    (one) => one !== null,
+  );
+  const kept = said.length === 0 ? 'keep all' : `keep ${said.join(', ')}`;
+  return limits.requireExport ? `${kept}, after export` : kept;
+}
+
 const retentionId = 'audit';
 
 export const retentionKind: RecordKind<Retention> = {

@@ -1,8 +1,7 @@
 import { AlterError } from '../../core/errors.ts';
 import type { Store } from './store.ts';
-import { openRedisStore, type RedisStoreOptions } from './store-redis.ts';
-import { explainServers, type StoreNote } from './store-redis-settings.ts';
-import { openSqliteStore } from './store-sqlite.ts';
+import type { RedisStoreOptions } from './store-redis.ts';
+import type { StoreNote } from './store-redis-settings.ts';
 
 /** What matters to Redis only; without it a store is what its URL says. */
 export interface StoreSettings extends Omit<RedisStoreOptions, 'url' | 'prefix'> {
@@ -18,16 +17,24 @@ export async function openStore(url: string, { onNote, ...access }: StoreSetting
   // Never quoted in a message: it may hold a password.
   const scheme = /^[a-z][a-z0-9+.-]*(?=:)/i.exec(url)?.[0].toLowerCase();
   switch (scheme) {
-    case 'sqlite':
-      return openSqliteStore({ path: parseSqlitePath(url.slice('sqlite:'.length)) });
+    // Only the adapter that is used is loaded: ioredis alone takes as long to load as a good part of a start.
+    case 'sqlite': {
+      const path = parseSqlitePath(url.slice('sqlite:'.length));
+      const { openSqliteStore } = await import('./store-sqlite.ts');
+      return openSqliteStore({ path });
+    }
     case 'redis':
     case 'rediss':
     case 'redis+sentinel':
     case 'rediss+sentinel':
     case 'redis+cluster':
     case 'rediss+cluster': {
+      const { openRedisStore } = await import('./store-redis.ts');
       const store = await openRedisStore({ url, ...access });
-      if (onNote !== undefined) for (const note of await explainServers(store.servers, access.durability)) onNote(note);
+      if (onNote !== undefined) {
+        const { explainServers } = await import('./store-redis-settings.ts');
+        for (const note of await explainServers(store.servers, access.durability)) onNote(note);
+      }
       return store;
     }
     default:
