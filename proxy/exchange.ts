@@ -54,8 +54,15 @@ export class Exchange {
   }
 
   get raw(): RawRequest {
-    const { method, url, httpVersion } = this.request;
-    return { method, url, httpVersion, rawHeaders: this.#rawHeaders, upgrade: this.upgrade !== null };
+    const { method, url, httpVersion, rawHeaders, repeats } = this.request;
+    return {
+      method,
+      url,
+      httpVersion,
+      rawHeaders: this.#rawHeaders,
+      repeats: repeats && rawHeaders === this.#rawHeaders,
+      upgrade: this.upgrade !== null,
+    };
   }
 
   /** What strict parsing made of the head tells where the body ends. */

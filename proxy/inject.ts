@@ -5,6 +5,7 @@ import type { Secret } from '../core/secret.ts';
 import type { SecretValue } from '../vault/secret-value.ts';
 import type { Payload, Signing } from './aws/signed-body.ts';
 import { dashed, withoutQueryParameter } from './client-copies.ts';
+import { HeaderLines } from './http/header-lines.ts';
 import { type Reflection, reflectionOf } from './http/reflection.ts';
 import { signAws } from './inject-sigv4.ts';
 import type { ParsedRequest } from './request.ts';
@@ -20,8 +21,8 @@ class SealedOutbound {
   readonly origin: Origin;
   readonly method: string;
   readonly target: string;
-  /** Flat; Host first. */
-  readonly headers: readonly string[];
+  /** Host first. */
+  readonly headers: HeaderLines;
   readonly body: ParsedRequest['body'];
   readonly payload: Payload;
   /** What the answer must not bring back. */
@@ -62,26 +63,64 @@ export function inject(
   value: SecretValue,
   signing: Signing,
 ): Outbound | Promise<Outbound> {
-  const { secret, caller } = permit;
-  const pool = poolKey(caller.key.id, `${grantWords(permit)}@${secret.version}`, request.origin);
+  const { secret } = permit;
   if (secret.credentialType === 'aws_sig_v4') {
     // Of these fields nothing is sent but a session token.
     const fields = value.reveal();
+    const pool = poolKeyOf(permit, request.origin);
     const sent = fields.session_token === undefined ? {} : { session_token: fields.session_token };
     return signAws(request, fields, signing).then(
-      (signed) => new SealedOutbound(request, signed, pool, reflectionOf(sent, [])),
+      (signed) =>
+        new SealedOutbound(
+          request,
+          { ...signed, headers: new HeaderLines(signed.headers) },
+          pool,
+          reflectionOf(sent, []),
+        ),
     );
   }
-  const { names, headers: added, parameters, reflection } = prepare(secret, value);
-  const headers = ['Host', formatHostHeader(request.origin)];
-  for (let i = 0; i < request.headers.length; i += 2) {
-    if (!names.has(dashed(request.headers[i]!))) headers.push(request.headers[i]!, request.headers[i + 1]!);
-  }
-  for (const text of added) headers.push(text);
+  const injection = prepare(secret, value);
+  const { headers, pool } = request.repeats ? makeOnce(request, permit, injection) : make(request, permit, injection);
   let target = request.target;
-  for (const [name, rendered] of parameters)
+  for (const [name, rendered] of injection.parameters)
     target = withQueryParameter(withoutQueryParameter(target, name), name, rendered);
-  return new SealedOutbound(request, { target, headers, body: request.body, payload: 'as it comes' }, pool, reflection);
+  const made = { target, headers, body: request.body, payload: 'as it comes' } as const;
+  return new SealedOutbound(request, made, pool, injection.reflection);
+}
+
+/** What is made of the headers of a request, and everything that it was made of beside them. */
+interface Made {
+  readonly permit: Pick<Permit, 'caller' | 'grant' | 'delegation' | 'user'>;
+  readonly origin: Origin;
+  readonly headers: HeaderLines;
+  readonly pool: string;
+}
+
+function make(request: ParsedRequest, permit: Permit, { names, headers: added }: Injection): Made {
+  const { origin, headers } = request;
+  const kept = ['Host', formatHostHeader(origin)];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!names.has(dashed(headers[i]!))) kept.push(headers[i]!, headers[i + 1]!);
+  }
+  for (const text of added) kept.push(text);
+  return { permit, origin, headers: new HeaderLines(kept), pool: poolKeyOf(permit, origin) };
+}
+
+/** The same, for a connection that sends the same headers again. A record that changed is another object. */
+function makeOnce(request: ParsedRequest, permit: Permit, injection: Injection): Made {
+  const known = injection.made.get(request.headers);
+  if (
+    known !== undefined &&
+    known.origin === request.origin &&
+    known.permit.caller === permit.caller &&
+    known.permit.grant === permit.grant &&
+    known.permit.delegation === permit.delegation &&
+    known.permit.user === permit.user
+  )
+    return known;
+  const made = make(request, permit, injection);
+  injection.made.set(request.headers, made);
+  return made;
 }
 
 /** What the rules of a secret make of its value: the same for every request. */
@@ -93,6 +132,8 @@ interface Injection {
   readonly headers: readonly string[];
   readonly parameters: readonly (readonly [name: string, rendered: string])[];
   readonly reflection: Reflection | null;
+  /** By the headers that a connection repeats. Here, so that it does not outlive the opened value. */
+  readonly made: WeakMap<readonly string[], Made>;
 }
 
 /** By the opened value, which is forgotten after some seconds, and this with it. */
@@ -113,6 +154,7 @@ function prepare(secret: Secret, value: SecretValue): Injection {
       .filter((rule) => rule.target === 'query')
       .map((rule) => [rule.name, renderInjection(rule, fields)] as const),
     reflection: reflectionOf(fields, rules),
+    made: new WeakMap(),
   };
   injections.set(value, prepared);
   return prepared;
@@ -120,13 +162,17 @@ function prepare(secret: Secret, value: SecretValue): Injection {
 
 /** A request that goes on as it came, without a credential of ours. */
 export function pass(request: ParsedRequest, passage: Passage): Outbound {
-  const headers = ['Host', formatHostHeader(request.origin), ...request.headers];
+  const headers = new HeaderLines(['Host', formatHostHeader(request.origin), ...request.headers]);
   return new SealedOutbound(
     request,
     { target: request.target, headers, body: request.body, payload: 'as it comes' },
     poolKey(passage.caller.key.id, '', request.origin),
     null,
   );
+}
+
+function poolKeyOf(permit: Permit, origin: Origin): string {
+  return poolKey(permit.caller.key.id, `${grantWords(permit)}@${permit.secret.version}`, origin);
 }
 
 /** Two users of one group use one grant, and are two principals all the same. */

@@ -2,6 +2,7 @@ import { AlterError } from '../core/errors.ts';
 import { formatHostHeader, type Origin, parseAuthority, sameAuthority } from '../core/origin.ts';
 import type { RequestFraming } from './http/client-message.ts';
 import { checkHandshake } from './http/handshake.ts';
+import { byHeaderName } from './http/header-names.ts';
 
 /** What the reader hands over, before anything is believed. */
 export interface RawRequest {
@@ -10,6 +11,8 @@ export interface RawRequest {
   readonly httpVersion: string;
   /** Flat, names and values by turns, in the order and spelling of the client. */
   readonly rawHeaders: readonly string[];
+  /** `rawHeaders` is the same object as that of the request before: see `message-head.ts`. */
+  readonly repeats?: boolean;
   /** The reader stopped behind the head, because it asks for a WebSocket. */
   readonly upgrade?: boolean;
 }
@@ -22,6 +25,8 @@ export interface ParsedRequest {
   readonly target: string;
   /** End-to-end headers, flat; without Host, framing, hop-by-hop, `Proxy-*` and `X-Alter-*`. */
   readonly headers: readonly string[];
+  /** `headers` is the same object as that of the request before on its connection. */
+  readonly repeats: boolean;
   readonly body: RequestFraming;
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean;
@@ -44,7 +49,7 @@ export interface HeadLimits {
 
 /** One header list, read once: singletons that occurred twice are refused, tags and hop-by-hop fields are taken out. */
 interface ReadHead {
-  readonly headers: string[];
+  readonly headers: readonly string[];
   readonly host: string | null;
   readonly contentLength: string | null;
   readonly transferEncoding: string | null;
@@ -114,6 +119,7 @@ function assemble(raw: RawRequest, head: ReadHead, origin: Origin, target: strin
     method: raw.method,
     target,
     headers: head.headers,
+    repeats: raw.repeats === true,
     body,
     expectsContinue: head.expectsContinue && raw.httpVersion === '1.1' && body !== 'none',
     tags: head.tags,
@@ -163,6 +169,9 @@ function requireHost(host: string | null, origin: Origin, httpVersion: string): 
   }
 }
 
+/** Of header lines that a connection repeats, so that they are read once. */
+const repeated = new WeakMap<readonly string[], ReadHead>();
+
 function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0')
     throw new AlterError('request_malformed', { detail: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' });
@@ -170,11 +179,47 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
   if (rawHeaders.length > limits.maxHeaders * 2) {
     throw new AlterError('headers_too_large', { detail: `The request has more than ${limits.maxHeaders} headers.` });
   }
+  if (raw.repeats !== true) return readHeaders(rawHeaders);
+  let head = repeated.get(rawHeaders);
+  if (head === undefined) {
+    head = readHeaders(rawHeaders);
+    repeated.set(rawHeaders, head);
+  }
+  return head;
+}
+
+type Singleton = 'host' | 'content-length' | 'transfer-encoding' | 'proxy-authorization' | 'expect';
+/** What is done with a header: `hop` ends here, `own` is a tag or passes for one, `twin` is refused. */
+type Role = Singleton | 'nominates' | 'hop' | 'own' | 'twin' | 'end-to-end';
+
+const roleOf = byHeaderName((name): Role => {
+  switch (name) {
+    case 'host':
+    case 'content-length':
+    case 'transfer-encoding':
+    case 'proxy-authorization':
+    case 'expect':
+      return name;
+    case 'connection':
+    case 'proxy-connection':
+      return 'nominates';
+    case 'keep-alive':
+    case 'te':
+    case 'trailer':
+    case 'upgrade':
+    case 'http2-settings':
+      return 'hop';
+    default:
+      if (name.startsWith('x-alter-')) return 'own';
+      if (name.startsWith('proxy-')) return 'hop';
+      return name.includes('_') && isTwin(name) ? 'twin' : 'end-to-end';
+  }
+});
+
+/** Looks at nothing but these headers: what it gives is good for every request that has them. */
+function readHeaders(rawHeaders: readonly string[]): ReadHead {
   const kept: string[] = [];
-  const found: Record<
-    'host' | 'content-length' | 'transfer-encoding' | 'proxy-authorization' | 'expect',
-    string | null
-  > = {
+  const found: Record<Singleton, string | null> = {
     host: null,
     'content-length': null,
     'transfer-encoding': null,
@@ -191,36 +236,29 @@ function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
   let nominated: Set<string> | null = null;
 
   for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
     const value = rawHeaders[i + 1]!;
-    const name = rawHeaders[i]!.toLowerCase();
-    switch (name) {
-      case 'host':
-      case 'content-length':
-      case 'transfer-encoding':
-      case 'proxy-authorization':
-      case 'expect':
-        if (found[name] !== null)
-          throw new AlterError('request_malformed', { detail: `The header ${name} occurs twice.` });
-        found[name] = value;
+    const role = roleOf(name);
+    switch (role) {
+      case 'end-to-end':
+        kept.push(name, value);
         continue;
-      case 'connection':
-      case 'proxy-connection':
+      case 'hop':
+        continue;
+      case 'own':
+        readTag(name.toLowerCase(), value, tags);
+        continue;
+      case 'nominates':
         nominated = nominate(value, nominated);
         continue;
-      case 'keep-alive':
-      case 'te':
-      case 'trailer':
-      case 'upgrade':
-      case 'http2-settings':
-        continue;
+      case 'twin':
+        throw new AlterError('request_malformed', {
+          detail: `The header ${name.toLowerCase()} is a second spelling of one that the proxy reads itself.`,
+        });
       default:
-        if (name.startsWith('x-alter-')) readTag(name, value, tags);
-        else if (name.startsWith('proxy-')) continue;
-        else if (name.includes('_') && isTwin(name)) {
-          throw new AlterError('request_malformed', {
-            detail: `The header ${name} is a second spelling of one that the proxy reads itself.`,
-          });
-        } else kept.push(rawHeaders[i]!, value);
+        if (found[role] !== null)
+          throw new AlterError('request_malformed', { detail: `The header ${role} occurs twice.` });
+        found[role] = value;
     }
   }
   if (found.expect !== null && found.expect.toLowerCase() !== '100-continue') {

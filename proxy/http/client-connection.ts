@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { AlterError, toAlterError } from '../../core/errors.ts';
 import type {
+  AnswerHead,
   BodySink,
   ClientRequest,
   ClientResponse,
@@ -12,7 +13,7 @@ import type {
 } from './client-message.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { BodyReader } from './message-body.ts';
-import { findHeadEnd, parseRequestHead, type RequestHead } from './message-head.ts';
+import { findHeadEnd, HeadReader, type RequestHead } from './message-head.ts';
 
 /** Of what a client sends before it is asked for. */
 const maxHeldBytes = 65_536;
@@ -35,6 +36,7 @@ class ClientConnection {
   readonly writes: GatheredWrites;
   readonly #on: HttpEvents;
   readonly #maxHeadBytes: number;
+  readonly #heads = new HeadReader('request_malformed');
   /** What has come and nobody has read yet. */
   #held: Buffer = nothing;
   #request: Request | null = null;
@@ -163,7 +165,7 @@ class ClientConnection {
         detail: `The head of the request is larger than ${this.#maxHeadBytes} bytes.`,
       });
     if (end === -1) return false;
-    const head = parseRequestHead(held.toString('latin1', 0, end - 4));
+    const head = this.#heads.readRequest(held, 0, end);
     const rest = end === held.length ? nothing : held.subarray(end);
     if (head.method === 'CONNECT' || asksForWebSocket(head)) {
       if (this.#isAhead) throw new AlterError('request_malformed'); // no client asks for another protocol before it was answered
@@ -212,6 +214,7 @@ class Request implements ClientRequest {
   readonly url: string;
   readonly httpVersion: '1.0' | '1.1';
   readonly rawHeaders: readonly string[];
+  readonly repeats: boolean;
   readonly #connection: ClientConnection;
   /** Null until somebody has said how the body is framed. */
   #body: BodyReader | null = null;
@@ -225,6 +228,7 @@ class Request implements ClientRequest {
     this.url = head.url;
     this.httpVersion = head.httpVersion;
     this.rawHeaders = head.rawHeaders;
+    this.repeats = head.repeats;
   }
 
   get complete(): boolean {
@@ -382,15 +386,11 @@ class Response implements ClientResponse {
     if (!this.#started && !this.#isLost) this.#connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
   }
 
-  begin(of: {
-    status: number;
-    reason: string;
-    headers: readonly string[];
-    framing: 'none' | 'chunked' | number;
-  }): void {
+  begin(of: AnswerHead): void {
     this.#started = true;
     const { headers } = of;
     let head = `HTTP/1.1 ${of.status} ${of.reason === '' ? (STATUS_CODES[of.status] ?? '') : of.reason}\r\n`;
+    if (of.passed !== undefined) head += of.passed.text;
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
     if (of.framing === 'none') this.#isBodyless = true;
     else if (of.framing === 'chunked') {
@@ -459,7 +459,9 @@ class Response implements ClientResponse {
   }
 
   #tell(): void {
-    for (const callback of this.#onOver.splice(0)) callback();
+    const callbacks = this.#onOver;
+    this.#onOver = [];
+    for (const callback of callbacks) callback();
   }
 }
 

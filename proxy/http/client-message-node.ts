@@ -5,6 +5,7 @@ import { AlterError } from '../../core/errors.ts';
 import { socketBufferBytes } from '../connection/entrance.ts';
 import { sendStream } from './client-connection.ts';
 import type {
+  AnswerHead,
   BodySink,
   ClientRequest,
   ClientResponse,
@@ -79,7 +80,7 @@ function tellRequests(server: Server, on: HttpEvents): void {
 
 function headOf(req: IncomingMessage): RequestHead {
   const { method = '', url = '', httpVersion, rawHeaders } = req;
-  return { method, url, httpVersion: httpVersion as '1.0' | '1.1', rawHeaders };
+  return { method, url, httpVersion: httpVersion as '1.0' | '1.1', rawHeaders, repeats: false };
 }
 
 function toRefusal(error: Error & { readonly code?: string }, maxHeadBytes: number): AlterError {
@@ -95,6 +96,7 @@ class NodeRequest implements ClientRequest {
   readonly url: string;
   readonly httpVersion: '1.0' | '1.1';
   readonly rawHeaders: readonly string[];
+  readonly repeats = false;
   readonly #req: IncomingMessage;
 
   constructor(req: IncomingMessage) {
@@ -171,12 +173,7 @@ export class NodeResponse implements ClientResponse {
     if (!this.#res.headersSent) this.#res.writeContinue();
   }
 
-  begin(of: {
-    status: number;
-    reason: string;
-    headers: readonly string[];
-    framing: 'none' | 'chunked' | number;
-  }): void {
+  begin(of: AnswerHead): void {
     const res = this.#res;
     this.#isChunked = of.framing === 'chunked';
     res.sendDate = false;
@@ -186,7 +183,7 @@ export class NodeResponse implements ClientResponse {
       res.once('finish', () => socket?.destroySoon());
     }
     const closing = res.shouldKeepAlive ? [] : ['Connection', 'close'];
-    res.writeHead(of.status, of.reason, [...of.headers, ...closing]);
+    res.writeHead(of.status, of.reason, [...(of.passed?.flat ?? []), ...of.headers, ...closing]);
   }
 
   content(bytes: Buffer): void {

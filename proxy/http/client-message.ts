@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { AlterError } from '../../core/errors.ts';
+import type { HeaderLines } from './header-lines.ts';
 import type { ContentSink, Framing } from './message-body.ts';
 import type { RequestHead } from './message-head.ts';
 
@@ -51,6 +52,16 @@ export interface BodySink extends ContentSink {
   failed(error: AlterError): void;
 }
 
+export interface AnswerHead {
+  readonly status: number;
+  readonly reason: string;
+  /** Those of the upstream, without those that frame or belong to this hop, but with Content-Length where that is known. */
+  readonly passed?: HeaderLines;
+  /** Behind them. Flat; without `passed`, with Content-Length where that is known. */
+  readonly headers: readonly string[];
+  readonly framing: 'none' | 'chunked' | number;
+}
+
 /** The answer to one request. */
 export interface ClientResponse {
   /** Its head was given. */
@@ -69,8 +80,7 @@ export interface ClientResponse {
   closeAfter(): void;
   /** `100 Continue`. */
   askForBody(): void;
-  /** `headers` flat, without those that frame or belong to this hop, but with Content-Length where that is known. */
-  begin(of: { status: number; reason: string; headers: readonly string[]; framing: 'none' | 'chunked' | number }): void;
+  begin(of: AnswerHead): void;
   content(bytes: Buffer): void;
   /** Lets what was given leave. Whether the client takes more: otherwise {@link onDrain} tells. */
   flush(): boolean;

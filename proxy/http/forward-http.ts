@@ -6,7 +6,7 @@ import type { ClientSide, Forwarder, Outcome } from './forward.ts';
 import type { Framing } from './message-body.ts';
 import type { ResponseHead } from './message-head.ts';
 import type { Reflection } from './reflection.ts';
-import { ResponseHeaders, reasonOf } from './response-headers.ts';
+import { readResponseHeaders, reasonOf } from './response-headers.ts';
 import type { AnswerSink, UpstreamConnection } from './upstream-connection.ts';
 import type { Taker, UpstreamPools } from './upstream-pools.ts';
 
@@ -93,12 +93,13 @@ class Transfer implements Taker, AnswerSink {
       throw new AlterError('upstream_protocol', { detail: 'The upstream sent interim answers without end.' });
   }
 
-  head({ status, reason, httpVersion, rawHeaders }: ResponseHead): Framing {
+  head(head: ResponseHead): Framing {
+    const { status, httpVersion } = head;
     // Passed on, it would make the client send its proxy key to whoever asked.
     if (status === 407)
       throw new AlterError('upstream_protocol', { detail: 'The upstream asked for proxy credentials (407).' });
     const { reflection, method } = this.#outbound;
-    const headers = new ResponseHeaders(rawHeaders, reflection);
+    const headers = readResponseHeaders(head, reflection);
     if (headers.isChunked && httpVersion === '1.0')
       throw new AlterError('upstream_protocol', { detail: 'The upstream framed its answer in two ways.' });
     const framing: Framing =
@@ -112,8 +113,9 @@ class Transfer implements Taker, AnswerSink {
     if (this.#upload?.isDone === false) response.closeAfter(); // an early answer: the rest of the body is not worth reading
     response.begin({
       status,
-      reason: reasonOf(reason, reflection),
-      headers: headers.endToEnd.concat(this.#client.answerHeaders(status)),
+      reason: reasonOf(head.reason, reflection),
+      passed: headers.endToEnd,
+      headers: this.#client.answerHeaders(status),
       framing: framing === 'until close' ? 'chunked' : framing,
     });
     return framing;
@@ -265,8 +267,7 @@ function otherLength(): AlterError {
 }
 
 function headText({ method, target, headers, body }: Outbound): string {
-  let text = `${method} ${target} HTTP/1.1\r\n`;
-  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  const text = `${method} ${target} HTTP/1.1\r\n${headers.text}`;
   if (body === 'chunked') return `${text}Transfer-Encoding: chunked\r\n\r\n`;
   if (body !== 'none') return `${text}Content-Length: ${body}\r\n\r\n`;
   return contentExpected.has(method) ? `${text}Content-Length: 0\r\n\r\n` : `${text}\r\n`;

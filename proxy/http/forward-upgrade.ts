@@ -60,7 +60,7 @@ class Handshake {
 
   constructor(of: HandshakeOf) {
     this.#of = of;
-    this.#key = findKey(of.outbound.headers);
+    this.#key = findKey(of.outbound.headers.flat);
   }
 
   send(): void {
@@ -73,7 +73,7 @@ class Handshake {
       request.path = outbound.target;
       sent = request;
     });
-    upgrade.req.headers = handshakeHeaders(outbound.headers);
+    upgrade.req.headers = handshakeHeaders(outbound.headers.flat);
     proxy.ws(upgrade.req, upgrade.socket, upgrade.head, {
       target: { protocol: 'http:', host: origin.host, port: origin.port }, // TLS, if any, is below: the connection is up
       agent: new OneConnection(upstream),
@@ -113,7 +113,10 @@ class Handshake {
     }
     let headers: readonly string[];
     try {
-      headers = [...new ResponseHeaders(answer.rawHeaders, outbound.reflection).endToEnd, ...client.answerHeaders(101)];
+      headers = [
+        ...new ResponseHeaders(answer.rawHeaders, outbound.reflection).endToEnd.flat,
+        ...client.answerHeaders(101),
+      ];
     } catch (error) {
       this.#fail(error as AlterError);
       return;
@@ -154,7 +157,7 @@ class Handshake {
     const { res } = upgrade;
     res.sendDate = false;
     res.writeHead(status, reasonOf(answer.statusMessage, outbound.reflection), [
-      ...headers.endToEnd,
+      ...headers.endToEnd.flat,
       ...client.answerHeaders(status),
       'Connection',
       'close',

@@ -13,6 +13,8 @@ export interface RequestHead {
   readonly httpVersion: '1.0' | '1.1';
   /** Flat, names and values by turns, in the order and spelling of the sender; values without white space around them. */
   readonly rawHeaders: readonly string[];
+  /** `rawHeaders` is the very object of the head before it on this connection: what was made of it then is good now. */
+  readonly repeats: boolean;
 }
 
 export interface ResponseHead {
@@ -20,24 +22,31 @@ export interface ResponseHead {
   readonly reason: string;
   readonly httpVersion: '1.0' | '1.1';
   readonly rawHeaders: readonly string[];
+  readonly repeats: boolean;
 }
 
 const emptyLine = Buffer.from('\r\n\r\n');
 const methods: ReadonlySet<string> = new Set(METHODS);
-const requestLine = /^([A-Z-]+) ([^ ]+) HTTP\/(1\.[01])$/;
-const statusLine = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
-/** A control character but tab, or a CR or LF that is not part of a line end. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const unreadable = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/; // oxlint-disable-line no-control-regex
 /** RFC 9110 section 5.6.2, by character code. */
 const isTokenCode = new Uint8Array(256);
 for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
   isTokenCode[char.charCodeAt(0)] = 1;
 
-const LF = 10;
-const CR = 13;
-const space = 32;
-const tab = 9;
+/** Any character but controls other than tab. */
+const isTextCode = new Uint8Array(256).fill(1, 0x20);
+isTextCode[0x7f] = 0;
+isTextCode[0x09] = 1;
+
+const tab = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const space = 0x20;
+const zero = 0x30;
+const colon = 0x3a;
+/** Of ` HTTP/1.1` and of `HTTP/1.1 `. */
+const versionLength = 9;
+/** Longer header lines are not kept for the next head. */
+const maxKeptLength = 4_096;
 
 /**
  * Where the head ends that begins at `from`: the index behind its empty line, or -1 where it is still incomplete. `code` is
@@ -53,54 +62,108 @@ export function findHeadEnd(bytes: Buffer, from: number, code: ErrorCode): numbe
   return -1;
 }
 
-/** `text` is the whole head without its empty line. Throws `request_malformed`. */
-export function parseRequestHead(text: string): RequestHead {
-  const { start, rawHeaders } = parseLines(text, 'request_malformed');
-  const [, method, url, httpVersion] = requestLine.exec(start) ?? [];
-  if (method === undefined || url === undefined || !methods.has(method)) throw new AlterError('request_malformed');
-  return { method, url, httpVersion: httpVersion as '1.0' | '1.1', rawHeaders };
-}
+/**
+ * Reads the heads of one direction of one connection. On a kept connection header lines repeat, often all of them: those are
+ * not parsed again, and their head says so.
+ */
+export class HeadReader {
+  readonly #code: ErrorCode;
+  /** The header lines of the head before, and what they were parsed to. */
+  #lines: string | null = null;
+  #rawHeaders: readonly string[] = [];
 
-/** Throws `upstream_protocol`. */
-export function parseResponseHead(text: string): ResponseHead {
-  const { start, rawHeaders } = parseLines(text, 'upstream_protocol');
-  const [, httpVersion, status, reason] = statusLine.exec(start) ?? [];
-  if (status === undefined) throw new AlterError('upstream_protocol');
-  return { status: Number(status), reason: reason ?? '', httpVersion: httpVersion as '1.0' | '1.1', rawHeaders };
+  /** `code`: of the error that is thrown for a head that can't be read. */
+  constructor(code: ErrorCode) {
+    this.#code = code;
+  }
+
+  /** `end` is what {@link findHeadEnd} gave. */
+  readRequest(bytes: Buffer, from: number, end: number): RequestHead {
+    const text = bytes.toString('latin1', from, end - 2);
+    const eol = text.indexOf('\r\n');
+    const target = text.indexOf(' ') + 1;
+    const behind = eol - versionLength;
+    if (target >= behind) throw new AlterError(this.#code);
+    const method = text.slice(0, Math.max(target - 1, 0));
+    const version = text.slice(behind, eol);
+    if (!methods.has(method) || (version !== ' HTTP/1.1' && version !== ' HTTP/1.0')) throw new AlterError(this.#code);
+    for (let i = from + target; i < from + behind; i++)
+      if (isTextCode[bytes[i]!] !== 1 || bytes[i] === space) throw new AlterError(this.#code);
+    const url = text.slice(target, behind);
+    const repeats = this.#readLines(bytes, from + eol + 2, end - 2, text.slice(eol + 2));
+    return { method, url, httpVersion: version === ' HTTP/1.1' ? '1.1' : '1.0', rawHeaders: this.#rawHeaders, repeats };
+  }
+
+  /** `end` is what {@link findHeadEnd} gave. */
+  readResponse(bytes: Buffer, from: number, end: number): ResponseHead {
+    const text = bytes.toString('latin1', from, end - 2);
+    const eol = text.indexOf('\r\n');
+    const version = text.slice(0, versionLength);
+    if (version !== 'HTTP/1.1 ' && version !== 'HTTP/1.0 ') throw new AlterError(this.#code);
+    let status = 0;
+    for (let i = versionLength; i < versionLength + 3; i++) {
+      const digit = bytes[from + i]! - zero;
+      if (!(digit >= (i === versionLength ? 1 : 0) && digit <= 9)) throw new AlterError(this.#code);
+      status = status * 10 + digit;
+    }
+    const behind = versionLength + 3;
+    if (eol > behind && text.charCodeAt(behind) !== space) throw new AlterError(this.#code);
+    for (let i = from + behind; i < from + eol; i++) if (isTextCode[bytes[i]!] !== 1) throw new AlterError(this.#code);
+    const reason = text.slice(behind + 1, eol);
+    const repeats = this.#readLines(bytes, from + eol + 2, end - 2, text.slice(eol + 2));
+    return {
+      status,
+      reason,
+      httpVersion: version === 'HTTP/1.1 ' ? '1.1' : '1.0',
+      rawHeaders: this.#rawHeaders,
+      repeats,
+    };
+  }
+
+  /** Whether they are the lines of the head before. */
+  #readLines(bytes: Buffer, from: number, end: number, lines: string): boolean {
+    if (lines === this.#lines) return true;
+    this.#rawHeaders = parseLines(bytes, from, end, lines, this.#code);
+    this.#lines = lines.length > maxKeptLength ? null : lines;
+    return false;
+  }
 }
 
 /** Trailers, which are header lines without a start line. `text` is without the empty line behind them. */
 export function parseTrailers(text: string, code: ErrorCode): readonly string[] {
   if (text === '') return [];
-  const { rawHeaders } = parseLines(`\r\n${text}`, code);
+  const bytes = Buffer.from(`${text}\r\n`, 'latin1');
+  const rawHeaders = parseLines(bytes, 0, bytes.length, text, code);
   // RFC 9110 section 6.5.1. Behind a body they say nothing, unless somebody takes them for the head of the next message.
   if (rawHeaders.some((name, i) => i % 2 === 0 && /^(?:content-length|transfer-encoding|host)$/i.test(name)))
     throw new AlterError(code);
   return rawHeaders;
 }
 
-function parseLines(text: string, code: ErrorCode): { readonly start: string; readonly rawHeaders: string[] } {
-  if (unreadable.test(text)) throw new AlterError(code);
-  let eol = text.indexOf('\r\n');
-  if (eol === -1) return { start: text, rawHeaders: [] };
-  const start = text.slice(0, eol);
+/**
+ * Header lines, each with its end, are looked at byte by byte from `from` to `end`, and cut out of `text`, which is the same
+ * as a string: measured, that is a quarter of what regular expressions take.
+ */
+function parseLines(bytes: Buffer, from: number, end: number, text: string, code: ErrorCode): string[] {
   const rawHeaders: string[] = [];
-  while (eol !== -1) {
-    const from = eol + 2;
-    eol = text.indexOf('\r\n', from);
-    const end = eol === -1 ? text.length : eol;
-    const colon = text.indexOf(':', from);
-    if (colon <= from || colon >= end) throw new AlterError(code);
-    for (let i = from; i < colon; i++) if (isTokenCode[text.charCodeAt(i)] !== 1) throw new AlterError(code);
-    let first = colon + 1;
-    let last = end;
-    while (first < last && isBlank(text.charCodeAt(first))) first++;
-    while (last > first && isBlank(text.charCodeAt(last - 1))) last--;
-    rawHeaders.push(text.slice(from, colon), text.slice(first, last));
+  let at = from;
+  while (at < end) {
+    const name = at;
+    while (isTokenCode[bytes[at]!] === 1) at++;
+    if (at === name || bytes[at] !== colon) throw new AlterError(code);
+    const nameEnd = at++;
+    while (isBlank(bytes[at])) at++;
+    const value = at;
+    while (isTextCode[bytes[at]!] === 1) at++;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) throw new AlterError(code);
+    let valueEnd = at;
+    while (valueEnd > value && isBlank(bytes[valueEnd - 1])) valueEnd--;
+    rawHeaders.push(text.slice(name - from, nameEnd - from), text.slice(value - from, valueEnd - from));
+    at += 2;
   }
-  return { start, rawHeaders };
+  return rawHeaders;
 }
 
-function isBlank(code: number): boolean {
+function isBlank(code: number | undefined): boolean {
   return code === space || code === tab;
 }

@@ -26,10 +26,12 @@ export class Reflection {
   }
 
   /** The value of a header as the workload may see it, or null where it may not see it at all. */
-  clean(lowerName: string, value: string): string | null {
+  clean(name: string, value: string): string | null {
     let cleaned = value;
-    if (this.#parameters.length > 0 && addressHeaders.has(lowerName)) {
-      for (const parameter of this.#parameters) cleaned = withoutParameter(lowerName, cleaned, parameter);
+    if (this.#parameters.length > 0) {
+      const lower = name.toLowerCase();
+      if (addressHeaders.has(lower))
+        for (const parameter of this.#parameters) cleaned = withoutParameter(lower, cleaned, parameter);
     }
     return this.isIn(cleaned) ? null : cleaned;
   }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { AlterError, toAlterError } from '../../core/errors.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { BodyReader, type ContentSink, type Framing } from './message-body.ts';
-import { findHeadEnd, parseResponseHead, type ResponseHead } from './message-head.ts';
+import { findHeadEnd, HeadReader, type ResponseHead } from './message-head.ts';
 
 /** Takes one answer. What it throws ends the connection, and comes back by `failed`. */
 export interface AnswerSink extends ContentSink {
@@ -35,6 +35,7 @@ export class UpstreamConnection {
   readonly writes: GatheredWrites;
   /** On the clock of `performance.now()`. */
   idleSinceMs = 0;
+  readonly #heads = new HeadReader('upstream_protocol');
   #idleMs = defaultIdleMs;
   #sink: AnswerSink | null = null;
   #body: BodyReader | null = null;
@@ -117,7 +118,7 @@ export class UpstreamConnection {
         this.#held = at === 0 ? bytes : bytes.subarray(at);
         return;
       }
-      const head = parseResponseHead(bytes.toString('latin1', at, end - 4));
+      const head = this.#heads.readResponse(bytes, at, end);
       at = end;
       if (head.status < 200) {
         sink.interim(head.status);
