@@ -3,16 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
-import { eventually, insist } from '../support/in-parallel.ts';
+import { eventually } from '../support/in-parallel.ts';
 import { type Redis, startRedis } from '../support/redis.ts';
 import { Rig } from '../support/rig.ts';
 import { StallingRelay } from '../support/stalling-relay.ts';
-import { AnswerReader, basic, connectTo } from '../support/tunnel-client.ts';
-
-interface AuditPage {
-  readonly items: readonly { readonly grant_id: string }[];
-  readonly next: string | null;
-}
+import { WitnessedLoad } from '../support/witnessed-load.ts';
 
 /*
  * Faults of the store one after the other, at random, under requests and changes. Nothing is judged while it runs: at the
@@ -33,16 +28,6 @@ function makeRandom(from: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
-}
-
-interface Kept {
-  readonly id: string;
-  readonly grantId: string;
-  readonly canary: string;
-  /** When the change was acknowledged, of `performance.now()`; null as long as it was not. */
-  revokedAt: number | null;
-  /** Asked for, whatever became of it. */
-  revokeAsked: boolean;
 }
 
 let redis: Redis;
@@ -69,55 +54,8 @@ it(
   async () => {
     const random = makeRandom(seed);
     const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-    const secrets: Kept[] = [];
-    const arrivals: { readonly canary: string; readonly at: number }[] = [];
-    rig.sink().answer = (request, response) => {
-      const canary = /canary-[0-9a-f]{36}/.exec(JSON.stringify(request.headers))?.[0];
-      if (canary !== undefined) arrivals.push({ canary, at: performance.now() });
-      response.end('ok');
-    };
-    const { key } = await rig.mintKey();
-    const make = async (): Promise<void> => {
-      const secret = await rig.storeSecret({ hosts: [rig.authorityOf()] });
-      secrets.push({ ...secret, revokedAt: null, revokeAsked: false });
-    };
-    for (let index = 0; index < 4; index++) await make();
-
-    let isOver = false;
     const ports = [rig.proxyPort, other.proxy!.address.port];
-    const statuses = new Map<string, number>();
-    const request = async (port: number): Promise<void> => {
-      const target = rig.authorityOf();
-      while (!isOver) {
-        const { grantId } = secrets[Math.floor(Math.random() * secrets.length)]!;
-        const socket = await connectTo(port);
-        const reader = new AnswerReader(socket);
-        const head = [`GET https://${target}/ HTTP/1.1`, `Host: ${target}`, `Proxy-Authorization: ${basic('x', key)}`];
-        socket.write(`${[...head, `X-Alter-Grant: ${grantId}`].join('\r\n')}\r\n\r\n`);
-        const { status, headers } = await reader.next();
-        socket.destroy();
-        const outcome = `${status} ${headers['x-alter-error'] ?? ''}`.trim();
-        statuses.set(outcome, (statuses.get(outcome) ?? 0) + 1);
-        await sleep(10);
-      }
-    };
-    const change = async (): Promise<void> => {
-      while (!isOver) {
-        await sleep(60);
-        const live = secrets.filter(({ revokeAsked }) => !revokeAsked);
-        try {
-          if (live.length < 4) await make();
-          else {
-            const secret = live[Math.floor(Math.random() * live.length)]!;
-            secret.revokeAsked = true;
-            await rig.admin('POST', `/grants/${secret.grantId}/revoke`);
-            secret.revokedAt = performance.now();
-          }
-        } catch {
-          // Not acknowledged: it may have happened or not.
-        }
-      }
-    };
+    const load = await WitnessedLoad.open(rig, [...ports, ...ports]);
     const otherPassword = ['-a', 'other', '--no-auth-warning'];
     const faults: readonly (() => Promise<() => unknown>)[] = [
       async () => {
@@ -155,8 +93,6 @@ it(
         return () => undefined;
       },
     ];
-    const lanes = [...ports, ...ports].map(request);
-    lanes.push(change());
     const end = performance.now() + seconds * 1_000;
     while (performance.now() < end) {
       await sleep(200 + random() * 600);
@@ -166,45 +102,12 @@ it(
     }
     const healedAt = performance.now();
     await sleep(50);
-    const before = arrivals.length;
-    await make().catch(() => undefined);
-    await eventually(() => arrivals.length > before + 5, 6_000);
+    const before = load.arrivals.length;
+    await load.store().catch(() => undefined);
+    await eventually(() => load.arrivals.length > before + 5, 6_000);
     expect(performance.now() - healedAt).toBeLessThan(6_000);
-    isOver = true;
-    await Promise.all(lanes);
-
-    // Nothing was used later than the bound after its revocation was acknowledged.
-    const late = secrets.flatMap(({ canary, revokedAt }) =>
-      arrivals.filter((use) => use.canary === canary && revokedAt !== null && use.at > revokedAt + boundMs),
-    );
-    expect(late).toEqual([]);
-
-    // What was acknowledged is there. The store may still be about to come back.
-    for (const { id, grantId, revokedAt } of secrets) {
-      await insist(() => rig.admin('GET', `/managed-secrets/${id}`));
-      const grant = await insist(() =>
-        rig.admin<{ status?: string; revoked_at?: string | null }>('GET', `/grants/${grantId}`),
-      );
-      if (revokedAt !== null) expect(JSON.stringify(grant)).toMatch(/"revoked/);
-    }
-
-    // Every use has a decision of its own on record, and the record is whole.
-    const decided = new Map<string, number>();
-    let after: string | null = null;
-    do {
-      const query: string = `event=request.decided&decision=allow&order=asc&limit=200${after === null ? '' : `&after=${after}`}`;
-      const page: AuditPage = await insist(() => rig.admin<AuditPage>('GET', `/audit?${query}`));
-      for (const { grant_id: id } of page.items) decided.set(id, (decided.get(id) ?? 0) + 1);
-      after = page.next;
-    } while (after !== null);
-    for (const { grantId, canary } of secrets) {
-      const uses = arrivals.filter((use) => use.canary === canary).length;
-      expect(uses).toBeLessThanOrEqual(decided.get(grantId) ?? 0);
-    }
-    expect(await rig.admin('POST', '/audit/verify', {})).toMatchObject({ intact: true });
-    expect(arrivals.length).toBeGreaterThan(20);
-    for (const status of statuses.keys())
-      expect(status).toMatch(/^(200|503 (state|audit)_unavailable|403 grant_revoked)$/);
+    await load.stop();
+    await load.judge(boundMs);
 
     // No credential, key or token stands in what Redis wrote, or in what the service logged.
     await redis.cli('SAVE');

@@ -20,6 +20,8 @@ export interface RedisCluster {
   ownerOf(key: string): Promise<Redis>;
   /** Gives the slot of this key, with all that is in it, to another node. `onHalf` runs while the keys are on their way. */
   move(key: string, to: Redis, onHalf?: () => Promise<void>): Promise<void>;
+  /** Puts the replica and its primary, the first of the nodes or whoever took its place, into each other's roles. */
+  failOver(): Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -95,16 +97,33 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
       const [fromId, toId] = [await idOf(from), await idOf(to)];
       await to.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId);
       await from.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId);
-      const keys = (await from.cli('CLUSTER', 'GETKEYSINSLOT', slot, '100000')).split('\n').filter((one) => one !== '');
-      const half = Math.ceil(keys.length / 2);
+      const keysLeft = async (): Promise<string[]> =>
+        (await from.cli('CLUSTER', 'GETKEYSINSLOT', slot, '100000')).split('\n').filter((one) => one !== '');
       const migrate = async (some: readonly string[]): Promise<void> => {
         if (some.length > 0) await from.cli('MIGRATE', '127.0.0.1', String(to.port), '', '0', '5000', 'KEYS', ...some);
       };
-      await migrate(keys.slice(0, half));
+      const keys = await keysLeft();
+      await migrate(keys.slice(0, Math.ceil(keys.length / 2)));
       await onHalf?.();
-      await migrate(keys.slice(half));
+      for (let left = await keysLeft(); left.length > 0; left = await keysLeft()) await migrate(left);
       await to.cli('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
       await from.cli('CLUSTER', 'SETSLOT', slot, 'NODE', toId);
+    },
+    failOver: async () => {
+      const pair = [nodes[0]!, nodes.at(-1)!];
+      const isReplica = async (node: Redis) => (await node.cli('ROLE')).startsWith('slave');
+      const replica = (await isReplica(pair[0]!)) ? pair[0]! : pair[1]!;
+      const primary = pair.find((node) => node !== replica)!;
+      const isUp = async (node: Redis) => (await node.cli('INFO', 'replication')).includes('master_link_status:up');
+      await eventually(() => isUp(replica));
+      // One that is refused or given up, because the machine is busy, is asked for again.
+      await eventually(async () => {
+        if (!(await isReplica(replica))) return true;
+        await replica.cli('CLUSTER', 'FAILOVER');
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return !(await isReplica(replica));
+      });
+      await eventually(() => isUp(primary));
     },
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()));
