@@ -169,7 +169,9 @@ it(
     if (process.env.TEST_KILL_ROUNDS !== undefined) {
       const sorted = [...byClock].sort((a, b) => a - b).map(Math.round);
       const last = byClock.slice(-10).map(Math.round);
-      process.stdout.write(`starts: median ${sorted[rounds >> 1]} ms, longest ${sorted.at(-1)} ms; the last ${last}\n`);
+      process.stdout.write(
+        `starts: median ${sorted[rounds >> 1]} ms, longest ${sorted.at(-1)} ms; the last ${last.join(', ')}\n`,
+      );
     }
     expect(Math.max(...restarts)).toBeLessThan(restartMs);
     expect(await admin('POST', '/audit/verify', {})).toMatchObject({ intact: true, break: null });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, it } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
 import { systemSpace } from '../../vault/keys/keyring.ts';
 import { eventually } from '../support/in-parallel.ts';
