@@ -98,7 +98,12 @@ export function parseConnect(
     throw new AlterError('request_malformed', { detail: 'A CONNECT carries no body.' });
   }
   // Some clients send `Host: h` without the port of the target, so only the name has to agree there.
-  if (head.host !== null && parseAuthority(head.host, 'https', origin.port).host !== origin.host)
+  // Most repeat the target letter by letter, and that is not read again.
+  if (
+    head.host !== null &&
+    head.host !== raw.url &&
+    parseAuthority(head.host, 'https', origin.port).host !== origin.host
+  )
     throw new AlterError('authority_mismatch');
   return { origin, tags: head.tags, proxyAuthorization: head.proxyAuthorization };
 }

@@ -5,6 +5,8 @@ import { type Origin, parseHost } from '../core/origin.ts';
 import { shakeHands } from './connection/server-tls.ts';
 
 const handshakeRecord = 0x16;
+/** `http/1.1` as it stands in the extension (RFC 7301): Node would convert a list of names anew for every tunnel. */
+const alpnProtocols = Buffer.from('\x08http/1.1', 'latin1');
 
 /**
  * Opens up the TLS of one tunnel, with a certificate for exactly the host of its CONNECT. Resolves with null where the
@@ -25,13 +27,13 @@ export async function terminate(
   }
   const secure = await shakeHands(socket, {
     secureContext: leaves.secureContextFor(origin),
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: alpnProtocols,
   });
   if (secure === null) return null;
   // Not in the handshake: a callback there stops it for two turns of the loop, and the certificate is that of the CONNECT
   // host in any case. Nothing that was sent inside has been read yet.
   const { servername } = secure as TLSSocket & { readonly servername?: string | false };
-  if (typeof servername !== 'string' || sameName(servername, origin)) return secure;
+  if (typeof servername !== 'string' || servername === origin.host || sameName(servername, origin)) return secure;
   secure.destroy();
   socket.destroy();
   return null;

@@ -68,11 +68,13 @@ export class Metrics {
   );
   /** Looked up once: it is on the way of every request. */
   readonly #allowed: Counter.Internal;
-  readonly #tunnelsOpen = this.#gauge('alter_tunnels_open', 'Tunnels that are open now.');
-  readonly #connectionsOpen = this.#gauge('alter_connections_open', 'Client connections that are open now.');
+  #tunnelsOpen = 0;
+  #connectionsOpen = 0;
 
   /** `processMetrics` adds CPU, memory, event loop and garbage collection of this process. */
   constructor(options: { readonly processMetrics: boolean }) {
+    this.#gauge('alter_tunnels_open', 'Tunnels that are open now.', () => this.#tunnelsOpen);
+    this.#gauge('alter_connections_open', 'Client connections that are open now.', () => this.#connectionsOpen);
     if (options.processMetrics) collectDefaultMetrics({ register: this.#registry });
     // Series that exist from the start at 0 can be alerted on: rate() does not see the first step of a new one.
     for (const kind of tunnelKinds) this.#tunnels.inc({ kind }, 0);
@@ -110,19 +112,19 @@ export class Metrics {
 
   tunnelOpened(kind: TunnelKind): void {
     this.#tunnels.inc({ kind });
-    this.#tunnelsOpen.inc();
+    this.#tunnelsOpen++;
   }
 
   tunnelClosed(): void {
-    this.#tunnelsOpen.dec();
+    this.#tunnelsOpen--;
   }
 
   connectionOpened(): void {
-    this.#connectionsOpen.inc();
+    this.#connectionsOpen++;
   }
 
   connectionClosed(): void {
-    this.#connectionsOpen.dec();
+    this.#connectionsOpen--;
   }
 
   /** In the text format of Prometheus; its media type is {@link contentType}. */
@@ -147,8 +149,14 @@ export class Metrics {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
   }
 
-  #gauge(name: string, help: string): Gauge {
-    return new Gauge({ name, help, registers: [this.#registry] });
+  /** Read when it is asked for: what it counts changes with every connection. */
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      ...{ name, help, registers: [this.#registry] },
+      collect() {
+        this.set(read());
+      },
+    });
   }
 
   #histogram(name: string, help: string, buckets: number[]): Histogram {

@@ -15,6 +15,8 @@ interface Source {
 const maxSources = 10_000;
 const maxProvenPerSource = 100;
 const provenForMs = 10 * 60_000;
+/** A key that was right again within this time moves nothing: it costs more than all else here, for every new tunnel. */
+const provenAgainMs = 1_000;
 const minuteMs = 60_000;
 
 /**
@@ -73,9 +75,12 @@ export class FailedKeys {
   }
 
   succeeded(address: string, token: Pick<Token, 'id' | 'digest'>): void {
+    const now = this.#clock();
+    const known = this.#sources.get(sourceOf(address))?.proven.get(token.id);
+    if (known !== undefined && now - known.atMs < provenAgainMs && digestsEqual(known.digest, token.digest)) return;
     const { proven } = this.#remember(address);
     proven.delete(token.id);
-    proven.set(token.id, { digest: token.digest, atMs: this.#clock() });
+    proven.set(token.id, { digest: token.digest, atMs: now });
     if (proven.size > maxProvenPerSource) proven.delete(proven.keys().next().value!);
   }
 
@@ -100,7 +105,7 @@ export class FailedKeys {
 
 /** A machine with IPv6 has a /64 to itself, and may use any address in it. */
 function sourceOf(address: string): string {
-  if (!isIPv6(address)) return address;
+  if (!address.includes(':') || !isIPv6(address)) return address;
   const [left = '', right] = address.split('::');
   const groups = left === '' ? [] : left.split(':');
   if (right !== undefined) {

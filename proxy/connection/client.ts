@@ -11,7 +11,9 @@ export interface Client {
   /** The peer, or who it says is behind it. */
   address: string;
   /** Whose connections this one is counted among. */
-  readonly keyIds: Set<string>;
+  readonly keyIds: string[];
+  /** Whether it counts among the open tunnels, blind ones included. */
+  isTunnel: boolean;
   tunnel: Tunnel | null;
   exchange: Exchange | null;
   /** The policy of a blind tunnel, which has no exchange. */

@@ -56,7 +56,8 @@ export class Connections {
       socket,
       watched,
       address: peerOf(socket),
-      keyIds: new Set(),
+      keyIds: [],
+      isTunnel: false,
       tunnel: null,
       exchange: null,
       recheck: null,
@@ -72,7 +73,7 @@ export class Connections {
     const { watched } = client;
     const below = watched.socket;
     this.#clients.set(secure, client);
-    secure.on('error', () => secure.destroy());
+    secure.on('error', destroyItself);
     secure.once('close', () => {
       this.#clients.delete(secure);
       below.destroy();
@@ -85,9 +86,9 @@ export class Connections {
 
   /** Counts a connection for a key, once. Throws `overloaded`. */
   claim(client: Client, keyId: string): void {
-    if (client.keyIds.has(keyId) || client.socket.destroyed) return;
+    if (client.keyIds.includes(keyId) || client.socket.destroyed) return;
     this.#capacity.hold(keyId);
-    client.keyIds.add(keyId);
+    client.keyIds.push(keyId);
   }
 
   /** Resolves when none is left. */
@@ -100,9 +101,15 @@ export class Connections {
     for (const keyId of client.keyIds) this.#capacity.release(keyId);
     this.#capacity.leave();
     this.#gauges.connectionClosed();
+    if (client.isTunnel) this.#gauges.tunnelClosed();
     this.#clients.delete(client.socket);
     this.#watchdog.forget(client.watched);
     if (this.count > 0) return;
     for (const tell of this.#emptied.splice(0)) tell();
   }
+}
+
+/** What else should happen to a connection that fails, happens when it closes. */
+export function destroyItself(this: Socket): void {
+  this.destroy();
 }

@@ -48,9 +48,9 @@ export class Entrance {
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
-  /** Whether a connection is ready as it is. */
-  isPlain(socket: Socket): boolean {
-    return this.#rules.tls === null && !this.#rules.proxyProtocolFrom.has(peerOf(socket));
+  /** Whether a connection of this peer is ready as it is. */
+  isPlain(peer: string): boolean {
+    return this.#rules.tls === null && !this.#rules.proxyProtocolFrom.has(peer);
   }
 
   /**

@@ -15,8 +15,8 @@ import { refuse, refuseSocket, turnAway } from '../respond.ts';
 import { terminate } from '../terminate.ts';
 import { decideTunnel, join, recheckTunnel, type Tunnel } from '../tunnel.ts';
 import type { Client } from './client.ts';
-import { Connections } from './connections.ts';
-import { Entrance, type EntranceRules } from './entrance.ts';
+import { Connections, destroyItself } from './connections.ts';
+import { Entrance, type EntranceRules, peerOf } from './entrance.ts';
 import { findClientAddress, withoutForwardedFor } from './forwarded-for.ts';
 import type { Watchdog } from './watchdog.ts';
 
@@ -144,17 +144,17 @@ export class Listener {
   }
 
   #onConnection(socket: Socket): void {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroyItself);
     const client = this.#draining
       ? new AlterError('draining')
       : this.#connections.admit(socket, (expired) => this.#onExpired(expired));
     if (client instanceof AlterError) this.#turnAway(socket, client);
-    else if (this.#entrance.isPlain(socket)) this.#outer.read(socket);
+    else if (this.#entrance.isPlain(client.address)) this.#outer.read(socket);
     else this.#enter(client).catch(() => socket.destroy());
   }
 
   #turnAway(socket: Socket, refusal: AlterError): void {
-    if (!this.#entrance.isPlain(socket)) {
+    if (!this.#entrance.isPlain(peerOf(socket))) {
       socket.destroy(); // inside TLS, the word would cost a handshake each, and this is a moment to save
       return;
     }
@@ -282,7 +282,7 @@ export class Listener {
         throw new AlterError('draining');
       }
       this.#plane.reporter.gauges.tunnelOpened(decision.kind === 'blind' ? 'blind' : 'intercepted');
-      socket.once('close', () => this.#plane.reporter.gauges.tunnelClosed());
+      client.isTunnel = true;
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       if (decision.kind === 'blind') {
         client.watched.phase = 'tunnel';

@@ -50,20 +50,22 @@ export function shakeHands(socket: Socket, options: TLSSocketOptions): Promise<T
   if (socket.destroyed) return Promise.resolve(null);
   return new Promise((resolve) => {
     const secure = new TLSSocket(socket, { ...options, isServer: true });
+    let isOver = false;
+    // These listeners stay, and do nothing any more: to take five of them off costs more than all else here.
     const failed = (): void => {
+      if (isOver) return;
+      isOver = true;
       secure.destroy();
       socket.destroy();
       resolve(null);
     };
-    secure.once('error', failed);
-    secure.once('close', failed);
-    secure.once('end', failed); // half-open is for HTTP: nobody is greeted who has said goodbye
-    secure.once('_tlsError', failed); // what a server-side socket emits for a failed handshake, where a tls.Server would emit tlsClientError
-    secure.once('secure', () => {
-      secure.off('error', failed);
-      secure.off('close', failed);
-      secure.off('end', failed);
-      secure.off('_tlsError', failed);
+    secure.on('error', failed);
+    secure.on('close', failed);
+    secure.on('end', failed); // half-open is for HTTP: nobody is greeted who has said goodbye
+    secure.on('_tlsError', failed); // what a server-side socket emits for a failed handshake, where a tls.Server would emit tlsClientError
+    secure.on('secure', () => {
+      if (isOver) return;
+      isOver = true;
       resolve(secure);
     });
   });

@@ -78,10 +78,11 @@ export class Watchdog {
     this.#timer.unref();
   }
 
+  /** A connection that was just accepted. */
   watch(watched: Watched): void {
     this.#watched.set(watched, {
       sinceMs: performance.now(),
-      bytes: bytesOf(watched.socket),
+      bytes: 0,
       phase: watched.phase,
       turn: watched.turn,
     });
