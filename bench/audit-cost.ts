@@ -99,7 +99,7 @@ async function measure(
         spin(roundsAfter);
       } else {
         const trail = new AuditTrail(targets, 'request', '127.0.0.1');
-        trail.sawRequest('GET', origin, '/v1/charges?limit=3', tags as never);
+        trail.sawRequest('GET', origin, '/v1/charges', tags as never);
         trail.sawCaller(caller);
         trail.sawUser(null);
         await trail.decide(verdict);

@@ -56,11 +56,12 @@ export class AuditTrail {
     return this.#appId;
   }
 
-  sawRequest(method: string, origin: Origin, target: string, tags: RequestTags): void {
-    const question = target.indexOf('?');
+  /** `path` without the query. */
+  sawRequest(method: string, origin: Origin, path: string, tags: RequestTags): void {
     this.#method = method;
-    this.#host = origin.port === 443 ? origin.host : `${origin.host}:${origin.port}`;
-    this.#path = question === -1 ? target : target.slice(0, question);
+    // Joined to one flat string: what `+` makes costs ten times as much to compare, as the writer of an entry does.
+    this.#host = origin.port === 443 ? origin.host : [origin.host, origin.port].join(':');
+    this.#path = path;
     this.#tags = tags;
   }
 

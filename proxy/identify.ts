@@ -94,13 +94,16 @@ async function identifyWorkload(
 /** The key record, or the workload identity, as it is now. Throws or rejects with `key_invalid` where it is gone or was replaced. */
 export function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Caller | Promise<Caller> {
   const { workload } = identity;
-  const prove = (caller: Caller | null): Caller => {
-    if (caller === null) throw new AlterError('key_invalid');
-    if (workload === undefined && !isKeyOf(identity, caller.key)) throw new AlterError('key_invalid');
-    return caller;
-  };
   const found = workload === undefined ? model.findKey(identity.keyId) : model.findWorkloadCaller(workload);
-  return found instanceof Promise ? found.then(prove) : prove(found);
+  return found instanceof Promise
+    ? found.then((caller) => requireProven(identity, caller))
+    : requireProven(identity, found);
+}
+
+function requireProven(identity: Omit<Identity, 'choice'>, caller: Caller | null): Caller {
+  if (caller === null) throw new AlterError('key_invalid');
+  if (identity.workload === undefined && !isKeyOf(identity, caller.key)) throw new AlterError('key_invalid');
+  return caller;
 }
 
 /** By what was shown, the record that it was found to be the key of. Whatever changes a record puts another in its place. */

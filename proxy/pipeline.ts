@@ -31,7 +31,8 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
         : parseTunnelRequest(exchange.raw, tunnel.origin, plane.limits);
     const tags = exchange.effectiveTags(request.tags);
     exchange.frame(request);
-    trail.sawRequest(request.method, request.origin, request.target, tags);
+    const path = pathOf(request.target);
+    trail.sawRequest(request.method, request.origin, path, tags);
 
     const identity = tunnel?.identity ?? (await identify(request.proxyAuthorization, exchange, plane));
     const proving = proveKey(identity, model);
@@ -45,7 +46,7 @@ export async function handle(exchange: Exchange, plane: DataPlane): Promise<void
       caller,
       origin: request.origin,
       method: request.method,
-      path: pathOf(request.target),
+      path,
       reason: tags.reason,
       restated: findRestatement(request.headers, request.target),
       clientAddress,

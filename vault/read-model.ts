@@ -131,24 +131,27 @@ export class ReadModel {
     const { onlyAppId } = this.#vault;
     if (onlyAppId !== null) return this.#findCaller(onlyAppId, keyId); // the key of another app is one that does not exist
     const owner = this.#find(systemSpace, ownerReading, keyId);
-    const findIn = (of: { appId: string } | null) => (of === null ? null : this.#findCaller(of.appId, keyId));
-    return owner instanceof Promise ? owner.then(findIn) : findIn(owner);
+    if (owner instanceof Promise) return owner.then((of) => (of === null ? null : this.#findCaller(of.appId, keyId)));
+    return owner === null ? null : this.#findCaller(owner.appId, keyId);
+  }
+
+  #findCaller(appId: string, keyId: string): Caller | null | Promise<Caller | null> {
+    const found = this.#find(appId, keyReading, keyId);
+    return found instanceof Promise
+      ? found.then((caller) => this.#complete(appId, caller))
+      : this.#complete(appId, found);
   }
 
   /** With the agent of an agent's key, and the parent of a derived one. */
-  #findCaller(appId: string, keyId: string): Caller | null | Promise<Caller | null> {
-    const complete = (caller: Caller | null): Caller | null | Promise<Caller | null> => {
-      if (caller === null || caller.key.keyType === 'runtime') return caller;
-      if (caller.key.keyType === 'agent') {
-        const agent = caller.key.agentId === null ? null : this.findAgent(appId, caller.key.agentId);
-        return agent instanceof Promise ? agent.then((found) => ({ ...caller, agent: found })) : { ...caller, agent };
-      }
-      // As it is stored, without its own parent: a key that is itself derived has no children.
-      const parent = caller.key.parentId === null ? null : this.#find(appId, keyReading, caller.key.parentId);
-      return parent instanceof Promise ? parent.then((found) => ({ ...caller, parent: found })) : { ...caller, parent };
-    };
-    const found = this.#find(appId, keyReading, keyId);
-    return found instanceof Promise ? found.then(complete) : complete(found);
+  #complete(appId: string, caller: Caller | null): Caller | null | Promise<Caller | null> {
+    if (caller === null || caller.key.keyType === 'runtime') return caller;
+    if (caller.key.keyType === 'agent') {
+      const agent = caller.key.agentId === null ? null : this.findAgent(appId, caller.key.agentId);
+      return agent instanceof Promise ? agent.then((found) => ({ ...caller, agent: found })) : { ...caller, agent };
+    }
+    // As it is stored, without its own parent: a key that is itself derived has no children.
+    const parent = caller.key.parentId === null ? null : this.#find(appId, keyReading, caller.key.parentId);
+    return parent instanceof Promise ? parent.then((found) => ({ ...caller, parent: found })) : { ...caller, parent };
   }
 
   findApp(appId: string): App | null | Promise<App | null> {

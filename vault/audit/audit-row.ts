@@ -2,9 +2,9 @@ import { type AuditEvent, auditEventNames } from '../../core/audit-event.ts';
 
 /**
  * Events as they are kept, in one entry: `[parties, rows]`. A row is what is an event's own, its fields in the order of
- * {@link rowColumns}, behind the index of its party: who asked for what, which under load nearly all events of an entry
- * have in common. Names and parties would be two thirds of what is sealed, sent and written for a request. The app is not
- * in it, because an entry opens in its own space only.
+ * {@link rowColumns}, behind the index of its party: who asked for what, which under load many events of an entry have in
+ * common. Names and parties would be two thirds of what is sealed, sent and written for a request. The app is not in it,
+ * because an entry opens in its own space only.
  *
  * A column that comes later goes to the end, and an older row is without it. Nulls at the end may be left out.
  */
@@ -16,10 +16,11 @@ type StoredEvent = Omit<AuditEvent, 'app_id'>;
 const partyColumns = [
   ...(['key_id', 'principal_type', 'principal_id', 'agent_id', 'user_id', 'grant_id'] as const),
   ...(['managed_secret_id', 'managed_secret_slug', 'secret_version', 'host', 'client_ip'] as const),
+  ...(['event', 'decision', 'method'] as const),
 ] as const satisfies readonly (keyof StoredEvent)[];
 
 const rowColumns = [
-  ...(['id', 'time', 'event', 'request_id', 'decision', 'method', 'path', 'status', 'latency_ms'] as const),
+  ...(['id', 'time', 'request_id', 'path', 'status', 'latency_ms'] as const),
   ...(['code', 'policy_error', 'reason', 'caller', 'context'] as const),
 ] as const satisfies readonly (keyof StoredEvent)[];
 
@@ -41,14 +42,10 @@ export function toRows(events: readonly StoredEvent[]): StoredEvents {
         ofParties.push(of);
       }
     }
-    const { id, time, event, request_id, decision, method, path, status, latency_ms } = of;
-    const { code, policy_error, reason, caller, context } = of;
+    const { id, time, request_id, path, status, latency_ms, code, policy_error, reason, caller, context } = of;
     if ((code ?? policy_error ?? reason ?? caller ?? context ?? null) === null)
-      return [party, id, time, event, request_id, decision, method, path, status, latency_ms];
-    return [
-      ...[party, id, time, event, request_id, decision, method, path, status, latency_ms],
-      ...[code, policy_error, reason, caller, context],
-    ];
+      return [party, id, time, request_id, path, status, latency_ms];
+    return [party, id, time, request_id, path, status, latency_ms, code, policy_error, reason, caller, context];
   });
   return [parties, rows];
 }
@@ -61,6 +58,7 @@ function findParty(known: readonly StoredEvent[], of: StoredEvent): number {
 
 function sameParty(a: StoredEvent, b: StoredEvent): boolean {
   return (
+    a.event === b.event &&
     a.key_id === b.key_id &&
     a.principal_type === b.principal_type &&
     a.principal_id === b.principal_id &&
@@ -70,8 +68,10 @@ function sameParty(a: StoredEvent, b: StoredEvent): boolean {
     a.managed_secret_id === b.managed_secret_id &&
     a.managed_secret_slug === b.managed_secret_slug &&
     a.secret_version === b.secret_version &&
-    a.host === b.host &&
-    a.client_ip === b.client_ip
+    a.decision === b.decision &&
+    a.method === b.method &&
+    a.client_ip === b.client_ip &&
+    a.host === b.host
   );
 }
 

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from 'node:crypto';
 import { AlterError } from '../../core/errors.ts';
 
 /**
@@ -19,6 +19,20 @@ const tagBytes = 16;
 /** Adds format (1 byte), IV (12) and tag (16). A random IV is safe for 2^32 seals under one key (NIST SP 800-38D, 8.3). */
 export const sealOverheadBytes = 1 + ivBytes + tagBytes;
 
+/** Random bytes are drawn for many IVs at once: a draw by itself costs 20 µs where the caches are cold. Each is given once. */
+const ivs = Buffer.alloc(ivBytes * 128);
+let ivsUsed = ivs.length;
+
+function drawIv(): Buffer {
+  if (ivsUsed === ivs.length) {
+    randomFillSync(ivs);
+    ivsUsed = 0;
+  }
+  const iv = Buffer.from(ivs.subarray(ivsUsed, ivsUsed + ivBytes));
+  ivsUsed += ivBytes;
+  return iv;
+}
+
 export function seal(key: KeyObject, context: SealContext, plaintext: Uint8Array): Buffer {
   return sealBytes(key, encodeContext(context), plaintext);
 }
@@ -36,7 +50,7 @@ export function openSealed(key: KeyObject, context: SealContext, sealed: Uint8Ar
 
 /** Format byte, IV, ciphertext, tag: AES-256-GCM. */
 export function sealBytes(key: KeyObject, additionalData: Uint8Array, plaintext: Uint8Array): Buffer {
-  const iv = randomBytes(ivBytes);
+  const iv = drawIv();
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes });
   cipher.setAAD(additionalData);
   return Buffer.concat([Buffer.of(format), iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
