@@ -1,3 +1,4 @@
+import '../core/lean-http.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { commandTable, topics } from './commands.ts';
 import { type Environment, provideEnvironment } from './environment.ts';

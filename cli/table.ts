@@ -64,7 +64,7 @@ function fitCell(cell: string, width: number): string {
   if (own <= width) return cell + ' '.repeat(width - own);
   let text = '';
   let used = 0;
-  for (const { segment } of segmenter.segment(cell)) {
+  for (const segment of segmentsOf(cell)) {
     const next = cellWidth(segment);
     if (used + next > width - 1) break;
     text += segment;
@@ -73,7 +73,13 @@ function fitCell(cell: string, width: number): string {
   return `${text}…${' '.repeat(width - used - 1)}`;
 }
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+let segmenter: Intl.Segmenter | undefined; // made when a text needs it: that takes 10 ms, and every command loads this file
+
+function* segmentsOf(text: string): Generator<string> {
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
+  for (const { segment } of segmenter.segment(text)) yield segment;
+}
+
 const plainAscii = /^[\x20-\x7e]*$/;
 /** Emoji, and the blocks that terminals draw two cells wide (Unicode's East Asian Width W and F, roughly). */
 const wide =
@@ -83,7 +89,6 @@ const wide =
 export function cellWidth(text: string): number {
   if (plainAscii.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(text))
-    width += wide.test(segment) ? 2 : /^\p{M}+$/u.test(segment) ? 0 : 1;
+  for (const segment of segmentsOf(text)) width += wide.test(segment) ? 2 : /^\p{M}+$/u.test(segment) ? 0 : 1;
   return width;
 }

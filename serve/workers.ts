@@ -13,6 +13,8 @@ import { type FromWorker, isWorkerMessage, type ToWorker } from './worker-messag
 
 /** `.ts` from the source (Node strips the types), `.js` from `dist`. */
 const workerFile = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url));
+/** As the entry of the main process has it: before the worker, since what a file imports is loaded before it runs. */
+const leanHttp = new URL(`../core/lean-http${extname(import.meta.url)}`, import.meta.url).href;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 /** A worker that ran so long before it died is not one that can't start. */
@@ -80,7 +82,12 @@ export class Workers implements RunningProxy {
     // Round robin, Node's default, hands each connection over in a message: measured, that costs more than it gives. With
     // one shared handle, whoever is free takes the next.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ exec: workerFile, args: [], serialization: 'advanced' });
+    cluster.setupPrimary({
+      exec: workerFile,
+      execArgv: [...process.execArgv, '--import', leanHttp],
+      args: [],
+      serialization: 'advanced',
+    });
   }
 
   get address(): ListenAddress {

@@ -27,7 +27,7 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
-    const { role, config, 'with-echo': withEcho = false } = flags;
-    await startService({ role, config, withEcho }, getEnvironment());
+    const { role, config } = flags;
+    await startService({ role, config, withEcho: flags['with-echo'] === true }, getEnvironment());
   }
 }
