@@ -34,6 +34,7 @@ let redis: Redis;
 let relays: readonly [StallingRelay, StallingRelay];
 let rig: Rig;
 let other: Service;
+let load: WitnessedLoad | undefined;
 beforeAll(async () => {
   redis = await startRedis({ appendonly: true, args: ['--enable-debug-command', 'yes', '--save', '1 1'] });
   relays = [await StallingRelay.open(redis.port), await StallingRelay.open(redis.port)];
@@ -43,6 +44,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const relay of relays) relay.goOn();
+  await load?.stop();
   await other?.close();
   await rig?.close();
   for (const relay of relays) await relay.close();
@@ -55,7 +57,7 @@ it(
     const random = makeRandom(seed);
     const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
     const ports = [rig.proxyPort, other.proxy!.address.port];
-    const load = await WitnessedLoad.open(rig, [...ports, ...ports]);
+    load = await WitnessedLoad.open(rig, [...ports, ...ports]);
     const otherPassword = ['-a', 'other', '--no-auth-warning'];
     const faults: readonly (() => Promise<() => unknown>)[] = [
       async () => {
@@ -104,7 +106,8 @@ it(
     await sleep(50);
     const before = load.arrivals.length;
     await load.store().catch(() => undefined);
-    await eventually(() => load.arrivals.length > before + 5, 6_000);
+    const { arrivals } = load;
+    await eventually(() => arrivals.length > before + 5, 6_000);
     expect(performance.now() - healedAt).toBeLessThan(6_000);
     await load.stop();
     await load.judge(boundMs);

@@ -116,13 +116,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
       const primary = pair.find((node) => node !== replica)!;
       const isUp = async (node: Redis) => (await node.cli('INFO', 'replication')).includes('master_link_status:up');
       await eventually(() => isUp(replica));
-      // One that is refused or given up, because the machine is busy, is asked for again.
-      await eventually(async () => {
-        if (!(await isReplica(replica))) return true;
-        await replica.cli('CLUSTER', 'FAILOVER');
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        return !(await isReplica(replica));
-      });
+      // Asked for again where it was given up, because the machine is busy, or not granted: a replica of the same primary gets
+      // no votes twice within two node timeouts.
+      await eventually(
+        async () => {
+          if (!(await isReplica(replica))) return true;
+          await replica.cli('CLUSTER', 'FAILOVER');
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          return !(await isReplica(replica));
+        },
+        30_000 + 2 * nodeTimeoutMs,
+      );
       await eventually(() => isUp(primary));
     },
     stop: async () => {
