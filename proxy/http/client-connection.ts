@@ -37,6 +37,9 @@ class ClientConnection {
   readonly #on: HttpEvents;
   readonly #maxHeadBytes: number;
   readonly #heads = new HeadReader('request_malformed');
+  /** What the header lines say of the connection. */
+  #asksForWebSocket = false;
+  #asksToClose = false;
   /** What has come and nobody has read yet. */
   #held: Buffer = nothing;
   #request: Request | null = null;
@@ -167,7 +170,11 @@ class ClientConnection {
     if (end === -1) return false;
     const head = this.#heads.readRequest(held, 0, end);
     const rest = end === held.length ? nothing : held.subarray(end);
-    if (head.method === 'CONNECT' || asksForWebSocket(head)) {
+    if (!head.repeats) {
+      this.#asksForWebSocket = asksForWebSocket(head);
+      this.#asksToClose = asksToClose(head.rawHeaders);
+    }
+    if (head.method === 'CONNECT' || this.#asksForWebSocket) {
       if (this.#isAhead) throw new AlterError('request_malformed'); // no client asks for another protocol before it was answered
       this.#leave();
       this.#held = nothing;
@@ -178,7 +185,7 @@ class ClientConnection {
     }
     this.#held = rest;
     this.#request = new Request(this, head);
-    this.#response = new Response(this, this.#request);
+    this.#response = new Response(this, this.#request, head.httpVersion === '1.0' || this.#asksToClose);
     this.#on.request(this.socket, this.#request, this.#response);
     return true;
   }
@@ -247,7 +254,7 @@ class Request implements ClientRequest {
   }
 
   frame(framing: RequestFraming): void {
-    this.#body = new BodyReader(framing, 'request_malformed');
+    this.#body = framing === 'none' ? BodyReader.none : new BodyReader(framing, 'request_malformed');
   }
 
   sendTo(sink: BodySink): void {
@@ -343,15 +350,15 @@ class Response implements ClientResponse {
   #ended = false;
   #sent = false;
   #isLost = false;
-  #closes = false;
+  #closes: boolean;
   #isChunked = false;
   #isBodyless = false;
-  #onOver: (() => void)[] = [];
+  #onOver: (() => void) | null = null;
 
-  constructor(connection: ClientConnection, request: Request) {
+  constructor(connection: ClientConnection, request: Request, closes: boolean) {
     this.#connection = connection;
     this.#request = request;
-    this.#closes = request.httpVersion === '1.0' || asksToClose(request.rawHeaders);
+    this.#closes = closes;
   }
 
   get started(): boolean {
@@ -437,7 +444,16 @@ class Response implements ClientResponse {
 
   onceOver(callback: () => void): void {
     if (this.over) callback();
-    else this.#onOver.push(callback);
+    else {
+      const before = this.#onOver;
+      this.#onOver =
+        before === null
+          ? callback
+          : () => {
+              before();
+              callback();
+            };
+    }
   }
 
   drained(): void {
@@ -459,9 +475,9 @@ class Response implements ClientResponse {
   }
 
   #tell(): void {
-    const callbacks = this.#onOver;
-    this.#onOver = [];
-    for (const callback of callbacks) callback();
+    const tell = this.#onOver;
+    this.#onOver = null;
+    tell?.();
   }
 }
 

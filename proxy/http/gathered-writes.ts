@@ -12,7 +12,9 @@ const bulkBytes = 8_192;
  */
 export class GatheredWrites {
   readonly #socket: Socket;
-  readonly #pieces: (string | Buffer)[] = [];
+  /** The first {@link #count} of them wait. Not cut to length, after which the next one would need new memory. */
+  readonly #pieces: (string | Buffer)[] = ['', ''];
+  #count = 0;
   #bytes = 0;
   #isCorked = false;
 
@@ -23,22 +25,29 @@ export class GatheredWrites {
   /** Of text, Latin-1. */
   add(piece: string | Buffer): void {
     if (piece.length === 0) return;
-    this.#pieces.push(piece);
+    this.#pieces[this.#count++] = piece;
     this.#bytes += piece.length;
   }
 
   /** Whether the connection takes more now; where it does not, it says `drain` later. */
   flush(): boolean {
-    const pieces = this.#pieces;
     const socket = this.#socket;
-    if (pieces.length === 0) return !socket.writableNeedDrain;
-    const isBulk = this.#bytes >= bulkBytes;
-    if (isBulk && !this.#isCorked) this.#cork();
-    let takesMore = true;
-    if (isBulk) for (const piece of pieces) takesMore = write(socket, piece);
-    else takesMore = pieces.length === 1 ? write(socket, pieces[0]!) : socket.write(this.#joined());
-    pieces.length = 0;
+    if (this.#count === 0) return !socket.writableNeedDrain;
+    const takesMore = this.#bytes < bulkBytes ? socket.write(this.#joined()) : this.#writeBulk();
+    for (let i = 0; i < this.#count; i++) this.#pieces[i] = '';
+    this.#count = 0;
     this.#bytes = 0;
+    return takesMore;
+  }
+
+  #writeBulk(): boolean {
+    const socket = this.#socket;
+    if (!this.#isCorked) this.#cork();
+    let takesMore = true;
+    for (let i = 0; i < this.#count; i++) {
+      const piece = this.#pieces[i]!;
+      takesMore = typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece);
+    }
     return takesMore;
   }
 
@@ -51,15 +60,16 @@ export class GatheredWrites {
     });
   }
 
+  /** Text too: a Buffer is written for less than a string. */
   #joined(): Buffer {
+    const first = this.#pieces[0]!;
+    if (this.#count === 1 && typeof first !== 'string') return first;
     const whole = Buffer.allocUnsafe(this.#bytes);
     let at = 0;
-    for (const piece of this.#pieces)
+    for (let i = 0; i < this.#count; i++) {
+      const piece = this.#pieces[i]!;
       at += typeof piece === 'string' ? whole.write(piece, at, 'latin1') : piece.copy(whole, at);
+    }
     return whole;
   }
-}
-
-function write(socket: Socket, piece: string | Buffer): boolean {
-  return typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece);
 }

@@ -38,6 +38,9 @@ export class BodyReader {
     this.#expects = framing === 'none' || framing === 0 ? 'nothing' : framing === 'chunked' ? 'size' : 'data';
   }
 
+  /** Of a message without content; shared, because nothing ever happens in it. */
+  static readonly none = new BodyReader('none', 'internal_error');
+
   get done(): boolean {
     return this.#expects === 'nothing';
   }

@@ -27,6 +27,7 @@ export interface ResponseHead {
 
 const emptyLine = Buffer.from('\r\n\r\n');
 const methods: ReadonlySet<string> = new Set(METHODS);
+const statusLine = /^HTTP\/(1\.[01]) ([1-9]\d\d)(?: (.*))?$/;
 /** RFC 9110 section 5.6.2, by character code. */
 const isTokenCode = new Uint8Array(256);
 for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -41,9 +42,12 @@ const tab = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 const space = 0x20;
-const zero = 0x30;
 const colon = 0x3a;
-/** Of ` HTTP/1.1` and of `HTTP/1.1 `. */
+const versions: ReadonlyMap<string, '1.0' | '1.1'> = new Map([
+  ['HTTP/1.1', '1.1'],
+  ['HTTP/1.0', '1.0'],
+]);
+/** With the space before it. */
 const versionLength = 9;
 /** Longer header lines are not kept for the next head. */
 const maxKeptLength = 4_096;
@@ -79,49 +83,45 @@ export class HeadReader {
 
   /** `end` is what {@link findHeadEnd} gave. */
   readRequest(bytes: Buffer, from: number, end: number): RequestHead {
-    const text = bytes.toString('latin1', from, end - 2);
-    const eol = text.indexOf('\r\n');
-    const target = text.indexOf(' ') + 1;
-    const behind = eol - versionLength;
-    if (target >= behind) throw new AlterError(this.#code);
-    const method = text.slice(0, Math.max(target - 1, 0));
-    const version = text.slice(behind, eol);
-    if (!methods.has(method) || (version !== ' HTTP/1.1' && version !== ' HTTP/1.0')) throw new AlterError(this.#code);
-    for (let i = from + target; i < from + behind; i++)
-      if (isTextCode[bytes[i]!] !== 1 || bytes[i] === space) throw new AlterError(this.#code);
-    const url = text.slice(target, behind);
-    const repeats = this.#readLines(bytes, from + eol + 2, end - 2, text.slice(eol + 2));
-    return { method, url, httpVersion: version === ' HTTP/1.1' ? '1.1' : '1.0', rawHeaders: this.#rawHeaders, repeats };
+    const eol = this.#endOfText(bytes, from);
+    const start = bytes.toString('latin1', from, eol);
+    const target = start.indexOf(' ') + 1;
+    const behind = start.length - versionLength;
+    if (target >= behind || start.indexOf(' ', target) !== behind) throw new AlterError(this.#code);
+    const method = start.slice(0, Math.max(target - 1, 0));
+    const httpVersion = versions.get(start.slice(behind + 1));
+    if (!methods.has(method) || httpVersion === undefined) throw new AlterError(this.#code);
+    const repeats = this.#readLines(bytes, eol + 2, end - 2);
+    return { method, url: start.slice(target, behind), httpVersion, rawHeaders: this.#rawHeaders, repeats };
   }
 
   /** `end` is what {@link findHeadEnd} gave. */
   readResponse(bytes: Buffer, from: number, end: number): ResponseHead {
-    const text = bytes.toString('latin1', from, end - 2);
-    const eol = text.indexOf('\r\n');
-    const version = text.slice(0, versionLength);
-    if (version !== 'HTTP/1.1 ' && version !== 'HTTP/1.0 ') throw new AlterError(this.#code);
-    let status = 0;
-    for (let i = versionLength; i < versionLength + 3; i++) {
-      const digit = bytes[from + i]! - zero;
-      if (!(digit >= (i === versionLength ? 1 : 0) && digit <= 9)) throw new AlterError(this.#code);
-      status = status * 10 + digit;
-    }
-    const behind = versionLength + 3;
-    if (eol > behind && text.charCodeAt(behind) !== space) throw new AlterError(this.#code);
-    for (let i = from + behind; i < from + eol; i++) if (isTextCode[bytes[i]!] !== 1) throw new AlterError(this.#code);
-    const reason = text.slice(behind + 1, eol);
-    const repeats = this.#readLines(bytes, from + eol + 2, end - 2, text.slice(eol + 2));
+    const eol = this.#endOfText(bytes, from);
+    const start = bytes.toString('latin1', from, eol);
+    const [, version, status, reason] = statusLine.exec(start) ?? [];
+    if (status === undefined) throw new AlterError(this.#code);
+    const repeats = this.#readLines(bytes, eol + 2, end - 2);
     return {
-      status,
-      reason,
-      httpVersion: version === 'HTTP/1.1 ' ? '1.1' : '1.0',
+      status: Number(status),
+      reason: reason ?? '',
+      httpVersion: version as '1.0' | '1.1',
       rawHeaders: this.#rawHeaders,
       repeats,
     };
   }
 
+  /** Of a start line, which may hold no control characters either. */
+  #endOfText(bytes: Buffer, from: number): number {
+    let at = from;
+    while (isTextCode[bytes[at]!] === 1) at++;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) throw new AlterError(this.#code);
+    return at;
+  }
+
   /** Whether they are the lines of the head before. */
-  #readLines(bytes: Buffer, from: number, end: number, lines: string): boolean {
+  #readLines(bytes: Buffer, from: number, end: number): boolean {
+    const lines = bytes.toString('latin1', from, end); // no slice of a longer string: those are compared many times slower
     if (lines === this.#lines) return true;
     this.#rawHeaders = parseLines(bytes, from, end, lines, this.#code);
     this.#lines = lines.length > maxKeptLength ? null : lines;

@@ -127,7 +127,7 @@ export class UpstreamConnection {
       }
       const framing = sink.head(head);
       this.#readHops(head, framing);
-      this.#body = new BodyReader(framing, 'upstream_protocol');
+      this.#body = framing === 'none' ? BodyReader.none : new BodyReader(framing, 'upstream_protocol');
     }
     if (!this.#body.done && at < bytes.length) at = this.#body.read(bytes, at, sink);
     if (!this.#body.done) {
@@ -139,8 +139,9 @@ export class UpstreamConnection {
   }
 
   /** What the head says about the connection itself. */
-  #readHops({ httpVersion, rawHeaders }: ResponseHead, framing: Framing): void {
+  #readHops({ httpVersion, rawHeaders, repeats }: ResponseHead, framing: Framing): void {
     if (httpVersion === '1.0' || framing === 'until close') this.#mayBeUsedAgain = false;
+    if (repeats) return; // they were read, and left the connection usable
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i]!;
       if (name.length !== 10) continue;

@@ -31,7 +31,7 @@ const maxPools = 10_000;
  * never meet on one socket, so that nothing one upstream answer leaves behind can reach another caller.
  */
 export class UpstreamPools {
-  /** In order of last use, so that the first is the one to close. */
+  /** The first that was not used lately is the one to close. */
   readonly #pools = new Map<string, Pool>();
   readonly #rules: PoolRules;
 
@@ -46,8 +46,9 @@ export class UpstreamPools {
     if (pool === undefined) {
       if (this.#pools.size >= maxPools) this.#closeFirst();
       pool = new Pool(origin, this.#rules);
-    } else this.#pools.delete(poolKey);
-    this.#pools.set(poolKey, pool);
+      this.#pools.set(poolKey, pool);
+    }
+    pool.isUsed = true;
     pool.connect(taker);
   }
 
@@ -65,16 +66,23 @@ export class UpstreamPools {
     for (const pool of pools) pool.cut();
   }
 
+  /** A second chance for each that was used since it was last looked at: to keep the order of use would cost every request. */
   #closeFirst(): void {
     for (const [key, pool] of this.#pools) {
       this.#pools.delete(key);
-      pool.retire();
-      return;
+      if (!pool.isUsed) {
+        pool.retire();
+        return;
+      }
+      pool.isUsed = false;
+      this.#pools.set(key, pool); // behind the others, where this loop comes by again if all were used
     }
   }
 }
 
 class Pool {
+  /** Since somebody last looked for one to close. */
+  isUsed = false;
   readonly #origin: Origin;
   readonly #rules: PoolRules;
   /** The last one is the one that was used last. */

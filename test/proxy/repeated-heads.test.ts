@@ -29,8 +29,7 @@ function outcomeOf(read: (bytes: Buffer, from: number, end: number) => object, t
   // In the middle of something else, as heads stand in what came in one piece.
   const bytes = Buffer.from(`before${text}GET behind`, 'latin1');
   try {
-    const { repeats, ...rest } = read(bytes, 6, findHeadEnd(bytes, 6, 'request_malformed')) as { repeats?: boolean };
-    return rest;
+    return { ...read(bytes, 6, findHeadEnd(bytes, 6, 'request_malformed')), repeats: 'or not' };
   } catch (error) {
     return toAlterError(error).code;
   }
