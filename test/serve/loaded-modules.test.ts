@@ -44,12 +44,13 @@ describe('alter serve has loaded, when it is ready,', () => {
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
       });
-    undo.push(async () => {
+    const stop = async (): Promise<void> => {
       if (child.exitCode === null && child.kill()) await once(child, 'exit');
-    });
+    };
+    undo.push(stop);
     await eventually(() => said.includes('/readyz') || child.exitCode !== null);
     if (child.exitCode !== null) throw new Error(`the service did not start: ${said}`);
-    return { recorder, adminUrl: /^ {2}admin {2}(\S+)$/m.exec(said)?.[1] };
+    return { recorder, stop, adminUrl: /^ {2}admin {2}(\S+)$/m.exec(said)?.[1] };
   };
 
   it('on the embedded store, no more packages than it needs; the admin API comes with its first request', async () => {
@@ -71,7 +72,7 @@ describe('alter serve has loaded, when it is ready,', () => {
   it('as a proxy on Redis, ioredis besides, and no admin API', async () => {
     const redis = await startRedis();
     undo.push(() => redis.stop());
-    const { recorder } = await start(['--role', 'proxy'], {
+    const { recorder, stop } = await start(['--role', 'proxy'], {
       ALTER_STORE_URL: redis.url,
       ALTER_ROOT_KEY: Buffer.alloc(32, 7).toString('base64'),
     });
@@ -79,6 +80,8 @@ describe('alter serve has loaded, when it is ready,', () => {
     expect(oursOf(main!)).toEqual(['ioredis', 'node-forge', 'pino', 'prom-client']);
     expect(main!.files).not.toContain('vault/store/store-sqlite');
     expect(others).toEqual([]);
+    await stop();
+    expect(recorder.threads()[0]!.hasUndiciOfNode).toBe(false);
   });
 
   it('as an admin service, the whole API, which it would not be ready without', async () => {
@@ -90,12 +93,14 @@ describe('alter serve has loaded, when it is ready,', () => {
   });
 
   it('with workers, in each of them what a proxy needs', async () => {
-    const { recorder } = await start([], { ALTER_WORKERS: '2' });
+    const { recorder, stop } = await start([], { ALTER_WORKERS: '2' });
     const workers = recorder.threads().filter(({ files }) => files.includes('serve/worker'));
     expect(workers.length).toBe(2);
     for (const worker of workers) {
       expect(oursOf(worker)).toEqual(['node-forge', 'pino', 'prom-client']);
       expect(worker.rooms).not.toContain('admin');
     }
+    await stop();
+    expect(recorder.threads().filter(({ hasUndiciOfNode }) => hasUndiciOfNode)).toEqual([]);
   });
 });

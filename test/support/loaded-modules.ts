@@ -9,7 +9,11 @@ export interface LoadedModules {
   readonly files: readonly string[];
   /** The folders that these are in. */
   readonly rooms: readonly string[];
+  /** Whether the undici inside Node was loaded; known once the process has ended. */
+  readonly hasUndiciOfNode: boolean;
 }
+
+const undiciOfNode = 'internal/deps/undici/undici';
 
 /** Sees which files a process loads, and each of its threads and of the processes that it forks. */
 export class LoadedModulesRecorder {
@@ -22,11 +26,10 @@ export class LoadedModulesRecorder {
       import { appendFileSync } from 'node:fs';
       import { registerHooks } from 'node:module';
       import { threadId } from 'node:worker_threads';
-      registerHooks({
-        load: (url, context, next) => {
-          appendFileSync(${JSON.stringify(this.#log)}, process.pid + ' ' + threadId + ' ' + url + '\\n');
-          return next(url, context);
-        },
+      const note = (url) => appendFileSync(${JSON.stringify(this.#log)}, process.pid + ' ' + threadId + ' ' + url + '\\n');
+      registerHooks({ load: (url, context, next) => (note(url), next(url, context)) });
+      process.on('exit', () => {
+        if (process.moduleLoadList.includes('NativeModule ${undiciOfNode}')) note('${undiciOfNode}');
       });`;
     return ['--import', `data:text/javascript,${encodeURIComponent(source)}`];
   }
@@ -46,6 +49,7 @@ export class LoadedModulesRecorder {
         packages: parts(/.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//),
         files: parts(/^(?!.*\/node_modules\/).*\/dist\/(.*)\.js$/),
         rooms: parts(/^(?!.*\/node_modules\/).*\/dist\/([a-z]+)\//),
+        hasUndiciOfNode: loaded.includes(undiciOfNode),
       };
     });
   }
