@@ -14,8 +14,9 @@ import { firstSteps } from './first-steps.ts';
 import { keepFile } from './keep-file.ts';
 import { endOnSurprise } from './last-words.ts';
 import { followCertificates } from './reload.ts';
-import { type Role, type Service, startService } from './service.ts';
+import type { Role, Service, ServiceOptions } from './service.ts';
 import { loadConfig } from './settings.ts';
+import { openStoreOf } from './store.ts';
 import { closeDebugger, findUnsafeRuntime } from './unsafe-runtime.ts';
 
 export interface ServeOptions {
@@ -50,7 +51,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       config = withEcho(config, echo);
     }
     const { readHttp } = options;
-    service = await startService({
+    service = await startBehindStore({
       ...{ config, rootKey: openRootKey(config), role, log, clock: Date.now },
       ...(readHttp === undefined ? {} : { readHttp }),
     });
@@ -73,6 +74,22 @@ export async function serve(options: ServeOptions): Promise<number> {
   stop.release();
   if (code !== 0) process.exit(code); // whatever still runs was told twice to end
   return code;
+}
+
+/** A store opens in a thread of its own, or over the network: meanwhile the rest of the service is loaded. */
+async function startBehindStore(options: ServiceOptions): Promise<Service> {
+  const store = openStoreOf(options.config, options.log);
+  store.catch(() => {}); // told of below, where it is waited for
+  try {
+    const { startService } = await import('./service.ts');
+    return await startService({ ...options, store });
+  } catch (error) {
+    await store.then(
+      (opened) => opened.close(),
+      () => {},
+    );
+    throw error;
+  }
 }
 
 /** The injector holds nothing that the other roles have: no store, no key, no authority that workloads trust. */

@@ -16,6 +16,7 @@ import { startOpsServer } from '../telemetry/ops-server.ts';
 import type { RetentionLimits } from '../vault/audit/audit-retention.ts';
 import { isRolledBack } from '../vault/guard/guarded-store.ts';
 import { openSidecarStore } from '../vault/sidecar-store.ts';
+import type { Store } from '../vault/store/store.ts';
 import { StoreOwner } from '../vault/store/store-owner.ts';
 import { Vault } from '../vault/vault.ts';
 import { openApplicationCode } from './application-code.ts';
@@ -39,6 +40,8 @@ export interface ServiceOptions {
   readonly rootKey: Uint8Array | null;
   readonly role: Role;
   readonly log: Log;
+  /** The one of `config`, on its way already: closed with the service. Opened here, unless given. */
+  readonly store?: Promise<Store>;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly resolver?: Resolver;
@@ -72,8 +75,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    // The server's settings are the operator's business: a sidecar may not even ask for them.
-    const opened = await openStoreOf(config, config.appKey === null ? log : null);
+    const opened = await (options.store ?? openStoreOf(config, log));
     const count = role === 'admin' ? 1 : countWorkers(config);
     // A file has one owner: the workers use the store through this process.
     const owner = count > 1 && config.store.kind === 'sqlite' ? new StoreOwner(opened) : null;
