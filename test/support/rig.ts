@@ -117,7 +117,12 @@ export class Rig {
         ...(options.readHttp === undefined ? {} : { readHttp: options.readHttp }),
       });
     };
-    const service = await start();
+    const service = await start().catch(async (error: unknown) => {
+      for (const sink of sinks.values()) await sink.close();
+      await redis?.stop();
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    });
     await writeFile(join(directory, 'ca.pem'), service.authorityPem);
     return new Rig({ service, start, rootKey, directory, authority, sinks, log, redis });
   }
