@@ -18,6 +18,8 @@ const perSecond = 200;
 const warmUpMs = 2_000;
 const stalenessMs = 1_000;
 const mayGrowMib = 50;
+/** Fewer than the connections that one key may have. */
+const mayWait = 800;
 /**
  * Where what is young lives a little longer, V8 takes some 100 MiB more for it, and gives them back as late as it likes.
  * Kept from that, what the process holds is what it needs.
@@ -50,7 +52,8 @@ class Flood {
     let asked = 0;
     // A timer that came late makes up for it.
     this.#timer = setInterval(() => {
-      for (; asked < ((performance.now() - begunAt) * perSecond) / 1_000; asked++) void this.#one(asked);
+      for (; asked < ((performance.now() - begunAt) * perSecond) / 1_000; asked++)
+        if (this.waiting < mayWait) void this.#one(asked);
     }, 5);
   }
 
@@ -139,7 +142,8 @@ it.each(process.env.STORE_HANGS_SECONDS === undefined ? cases.slice(0, 1) : case
       }
 
       expect(peakMib - beforeMib).toBeLessThan(mayGrowMib);
-      const refusals = [...during.keys()].filter((outcome) => !/^(200|403 grant_not_found)$/.test(outcome));
+      // 0: a client on a busy machine read its answer so late that the proxy had hung up.
+      const refusals = [...during.keys()].filter((outcome) => !/^(200|403 grant_not_found|0)$/.test(outcome));
       expect(refusals.length).toBeGreaterThan(0);
       for (const outcome of refusals) expect(outcome).toMatch(/^503 (state|audit)_unavailable$/);
     } finally {
