@@ -1,6 +1,6 @@
 import { AlterError, toAlterError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
-import type { Caller, RuntimeKey } from '../core/runtime-key.ts';
+import type { Caller } from '../core/runtime-key.ts';
 import { digestsEqual } from '../core/token.ts';
 import type { ReadModel } from '../vault/read-model.ts';
 import type { ProvenWorkload } from './caller/verify-workload.ts';
@@ -91,29 +91,27 @@ async function identifyWorkload(
   return { keyId: workload.identityId, digest: shown.digest, choice, workload };
 }
 
+/** What was proved, at which count of changes: with the next change of anything it is proved again. */
+const proven = new WeakMap<Omit<Identity, 'choice'>, { readonly caller: Caller; readonly changes: number }>();
+
 /** The key record, or the workload identity, as it is now. Throws or rejects with `key_invalid` where it is gone or was replaced. */
 export function proveKey(identity: Omit<Identity, 'choice'>, model: ReadModel): Caller | Promise<Caller> {
-  const { workload } = identity;
-  const found = workload === undefined ? model.findKey(identity.keyId) : model.findWorkloadCaller(workload);
-  return found instanceof Promise
-    ? found.then((caller) => requireProven(identity, caller))
-    : requireProven(identity, found);
-}
-
-function requireProven(identity: Omit<Identity, 'choice'>, caller: Caller | null): Caller {
-  if (caller === null) throw new AlterError('key_invalid');
-  if (identity.workload === undefined && !isKeyOf(identity, caller.key)) throw new AlterError('key_invalid');
+  const known = proven.get(identity);
+  if (known !== undefined && known.changes === model.changes) return known.caller;
+  const { workload, keyId } = identity;
+  const found = workload === undefined ? model.findKey(keyId) : model.findWorkloadCaller(workload);
+  // Not remembered: a change may have come in since it was read.
+  if (found instanceof Promise) return found.then((caller) => requireProven(identity, caller));
+  const caller = requireProven(identity, found);
+  proven.set(identity, { caller, changes: model.changes });
   return caller;
 }
 
-/** By what was shown, the record that it was found to be the key of. Whatever changes a record puts another in its place. */
-const proven = new WeakMap<Omit<Identity, 'choice'>, RuntimeKey>();
-
-function isKeyOf(identity: Omit<Identity, 'choice'>, key: RuntimeKey): boolean {
-  if (proven.get(identity) === key) return true;
-  if (!digestsEqual(Buffer.from(key.digest, 'hex'), identity.digest)) return false;
-  proven.set(identity, key);
-  return true;
+function requireProven({ workload, digest }: Omit<Identity, 'choice'>, caller: Caller | null): Caller {
+  if (caller === null) throw new AlterError('key_invalid');
+  if (workload === undefined && !digestsEqual(Buffer.from(caller.key.digest, 'hex'), digest))
+    throw new AlterError('key_invalid');
+  return caller;
 }
 
 function readCredentials(header: string): { readonly user: string; readonly password: string } {

@@ -109,7 +109,10 @@ export class ReadModel {
   readonly #views = new Map<string, SpaceView | Promise<SpaceView | null>>();
   /** By the record itself, which every change replaces. Emptied every few seconds: what is not in use is not in memory. */
   readonly #opened = new Map<SecretVersion, SecretValue>();
+  /** The same by the record of the secret, as long as nothing changes: nearly every request finds its value here. */
+  readonly #openedNow = new Map<Secret, { readonly value: SecretValue; readonly changes: number }>();
   readonly #forgetting: NodeJS.Timeout;
+  #changes = 0;
   #closed = false;
 
   constructor(options: ReadModelOptions) {
@@ -123,7 +126,7 @@ export class ReadModel {
       floors: new Lru(maxEntries * 2), // a number each, and worth keeping longer than the record
     };
     this.#answers = new Lru(Math.ceil(maxEntries * 0.2));
-    this.#forgetting = setInterval(() => this.#opened.clear(), options.openedForMs ?? openedForMs);
+    this.#forgetting = setInterval(() => this.#closeOpened(), options.openedForMs ?? openedForMs);
     this.#forgetting.unref();
   }
 
@@ -233,11 +236,17 @@ export class ReadModel {
    * `grant_revoked` where the secret was deleted meanwhile, and `state_unavailable` where it was rotated twice meanwhile.
    */
   openSecret(appId: string, secret: Secret): SecretValue | Promise<SecretValue> {
+    const known = this.#openedNow.get(secret);
+    if (known !== undefined && known.changes === this.#changes) return known.value;
     const version = this.#find(appId, versionReading, versionId(secret.id, secret.version));
     if (version instanceof Promise) {
       return version.then((found) => (found === null ? this.#explainMissing(appId, secret) : this.#open(appId, found)));
     }
-    return version === null ? this.#explainMissing(appId, secret) : this.#open(appId, version);
+    if (version === null) return this.#explainMissing(appId, secret);
+    const value = this.#open(appId, version);
+    if (this.#openedNow.size >= maxOpened) this.#openedNow.clear();
+    this.#openedNow.set(secret, { value, changes: this.#changes });
+    return value;
   }
 
   /** Is this an allowed host of some live secret of the app? */
@@ -308,6 +317,11 @@ export class ReadModel {
     return [...this.#views.values()].every((view) => view instanceof Promise || view.contactAt >= since);
   }
 
+  /** Differs after every change: what was found in memory before, and is not looked up again, holds as long as it stands still. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   /** Tells of every change, after the old state was forgotten. Returns the way to stop listening. */
   onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
@@ -317,7 +331,8 @@ export class ReadModel {
   close(): void {
     this.#closed = true;
     clearInterval(this.#forgetting);
-    this.#opened.clear();
+    this.#changes++;
+    this.#closeOpened();
     for (const view of this.#views.values()) if (view instanceof SpaceView) view.close();
     this.#views.clear();
   }
@@ -381,7 +396,13 @@ export class ReadModel {
     }
   }
 
+  #closeOpened(): void {
+    this.#opened.clear();
+    this.#openedNow.clear();
+  }
+
   #tell(space: string, type: string, id: string): void {
+    this.#changes++;
     for (const listener of this.#listeners) listener(space, type, id);
   }
 
