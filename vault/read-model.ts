@@ -512,8 +512,13 @@ export class ReadModel {
   }
 
   async #explainMissing(appId: string, secret: Secret): Promise<SecretValue> {
-    const now = await this.#find(appId, secretReading, secret.id);
-    if (now === null) throw new AlterError('grant_revoked');
+    // Not as it is in memory: whoever deleted or rotated it did so before the feed tells of it.
+    const view = await this.#view(appId);
+    const anew = view === null ? null : view.findAnew(secretReading, secret.id);
+    const now = await anew?.catch((error: unknown) => {
+      throw this.#report(appId, secretReading.kind.type, secret.id, error);
+    });
+    if (now === null || now === undefined) throw new AlterError('grant_revoked');
     if (now.version !== secret.version) {
       throw new AlterError('state_unavailable', {
         detail: 'The secret was rotated while the request was under way.',

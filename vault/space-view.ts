@@ -101,6 +101,14 @@ export class SpaceView {
     return flight ?? this.#startFlight(reading, id, key);
   }
 
+  /** Asks the store, whatever is in memory: the change feed may be late. Rejects as `find` does. */
+  findAnew<T extends object, V extends object>(reading: Reading<T, V>, id: string): Promise<V | null> {
+    const { records, absences } = this.#shelfOf(reading.kind.type);
+    records.delete(id);
+    absences.delete(id);
+    return this.#startFlight(reading, id, memoryKey(this.keys.space, reading.kind.type, id));
+  }
+
   /** One load for all who ask meanwhile, except those who ask after a change has arrived: they need a load of their own. */
   #startFlight<T extends object, V extends object>(reading: Reading<T, V>, id: string, key: string): Promise<V | null> {
     const epoch = this.#epoch;

@@ -25,6 +25,8 @@ export class HostileStore implements Store {
   down = false;
   /** Appends happen, but their answer is lost. */
   losesAnswers = false;
+  /** The feed tells of nothing, as one that is late. */
+  withholdsChanges = false;
   /** Awaited between reading and answering. */
   beforeAnswer: (() => Promise<void>) | null = null;
   readonly appended: { space: string; entries: readonly AuditEntry[] }[] = [];
@@ -92,7 +94,9 @@ export class HostileStore implements Store {
     this.#requireUp();
     this.watchers.set(space, watcher);
     return this.#real.watch(space, {
-      onChange: (key) => watcher.onChange(key),
+      onChange: (key) => {
+        if (!this.withholdsChanges) watcher.onChange(key);
+      },
       onReset: () => watcher.onReset(),
       onContact: (at) => {
         if (!this.down) watcher.onContact(at);

@@ -317,6 +317,19 @@ describe('the read model', () => {
       expect(rejected).toEqual([]);
     });
 
+    it('asks the store, before it calls a missing value forged, whether the feed is only late', async () => {
+      const [{ secret: deleted }, { secret: rotated }] = [await createSecret(), await createSecret('Other')];
+      for (const { id } of [deleted, rotated]) await model.findSecret(app.appId, id);
+      filled.store.withholdsChanges = true;
+      await app.secrets.delete(deleted.id);
+      await app.secrets.rotate(rotated.id, token('second'));
+      await app.secrets.rotate(rotated.id, token('third'));
+      expect(await model.findSecret(app.appId, deleted.id)).toEqual(deleted);
+      await expect(model.openSecret(app.appId, deleted)).rejects.toMatchObject({ code: 'grant_revoked' });
+      await expect(model.openSecret(app.appId, rotated)).rejects.toEqual(unavailable);
+      expect(rejected).toEqual([]);
+    });
+
     it('says state_invalid when the store withholds the value', async () => {
       const { secret } = await createSecret();
       filled.store.forged.set(placeOf(app.appId, { type: 'secret-version', id: `${secret.id}.1` }), null);
