@@ -134,6 +134,8 @@ export interface TunnelOptions {
   /** Null: no SNI is sent. */
   readonly serverName: string | null;
   readonly ca: string;
+  /** A TLS session that is offered to be resumed. */
+  readonly session?: Buffer;
 }
 
 export type OpenedTunnel =
@@ -164,6 +166,7 @@ export async function openTunnel(options: TunnelOptions): Promise<OpenedTunnel> 
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: options.serverName !== null,
     ...(options.serverName === null ? {} : { servername: options.serverName }),
+    ...(options.session === undefined ? {} : { session: options.session }),
     // The certificate is for the CONNECT target, whatever SNI said: what is tested is what the proxy does with it.
     checkServerIdentity: () => undefined,
   });
