@@ -65,6 +65,9 @@ export interface RunningProxy {
   close(): Promise<void>;
 }
 
+/** Long enough for a probe to be told that the process is ready. */
+const prepareAfterMs = 50;
+
 /** Composes the data plane and starts to listen. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const { config, model, log, metrics, clock } = options;
@@ -121,8 +124,11 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   );
   const address = await listener.listen(config.proxyListen);
   own.push(address);
+  // Not before: whoever connects meanwhile waits for it, where without a listener it would be refused.
+  const preparing = setTimeout(() => tls.prepare(), prepareAfterMs);
 
   const close = async (): Promise<void> => {
+    clearTimeout(preparing);
     listener.cut();
     watchdog.stop();
     pools.close();

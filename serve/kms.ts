@@ -1,44 +1,51 @@
 import type { Config } from '../core/config.ts';
 import { AlterError } from '../core/errors.ts';
 import type { KmsLocation } from '../core/kms-location.ts';
-import { type AwsIdentity, knownIdentity, webIdentity } from '../vault/keys/aws-identity.ts';
+import type { AwsIdentity } from '../vault/keys/aws-identity.ts';
 import type { Kms, KmsKeys } from '../vault/keys/kms.ts';
-import { openAwsKms } from '../vault/keys/kms-aws.ts';
-import { KmsHttp } from '../vault/keys/kms-http.ts';
+import type { KmsHttp } from '../vault/keys/kms-http.ts';
 import { openLocalKms } from '../vault/keys/kms-local.ts';
-import { openTransitKms, type TransitLogin } from '../vault/keys/kms-transit.ts';
+import type { TransitLogin } from '../vault/keys/kms-transit.ts';
 
 /** What wraps the keys of the apps, and what wrapped them before. `rootKey` as `openRootKey` found it. */
-export function openKms(of: {
+export async function openKms(of: {
   readonly config: Config;
   readonly rootKey: Uint8Array | null;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
-}): KmsKeys {
+}): Promise<KmsKeys> {
   const { config, rootKey, clock } = of;
-  const http = new KmsHttp({ ca: config.kmsCa });
-  const open = (at: KmsLocation): Kms => {
-    if (at.kind === 'aws') return openAwsKms({ at, identity: openIdentity(config, at, http, clock), http, clock });
-    if (at.kind === 'transit') return openTransitKms({ at, login: transitLogin(config), http, clock });
-    if (rootKey === null) throw new AlterError('config_invalid', { detail: 'There is no root key.' });
-    return openLocalKms({ rootKey });
+  const open = async (at: KmsLocation): Promise<Kms> => {
+    if (at.kind === 'local') {
+      if (rootKey === null) throw new AlterError('config_invalid', { detail: 'There is no root key.' });
+      return openLocalKms({ rootKey });
+    }
+    const { KmsHttp } = await import('../vault/keys/kms-http.ts'); // most have a root key of their own
+    const http = new KmsHttp({ ca: config.kmsCa });
+    if (at.kind === 'aws') {
+      const { openAwsKms } = await import('../vault/keys/kms-aws.ts');
+      return openAwsKms({ at, identity: await openIdentity(config, at, http, clock), http, clock });
+    }
+    const { openTransitKms } = await import('../vault/keys/kms-transit.ts');
+    return openTransitKms({ at, login: transitLogin(config), http, clock });
   };
   const { rootKeyPrevious, kmsPrevious } = config;
   return {
-    current: open(config.kms),
+    current: await open(config.kms),
     previous: [
       ...(rootKeyPrevious === null ? [] : [openLocalKms({ rootKey: rootKeyPrevious })]),
-      ...(kmsPrevious === null ? [] : [open(kmsPrevious)]),
+      ...(kmsPrevious === null ? [] : [await open(kmsPrevious)]),
     ],
   };
 }
 
-function openIdentity(
+async function openIdentity(
   config: Config,
   at: Extract<KmsLocation, { kind: 'aws' }>,
   http: KmsHttp,
   clock: () => number,
-): AwsIdentity {
+): Promise<AwsIdentity> {
+  const { knownIdentity, webIdentity } = await import('../vault/keys/aws-identity.ts');
   const {
     kmsAwsAccessKeyId: accessKeyId,
     kmsAwsSecretAccessKey: secretAccessKey,

@@ -88,7 +88,7 @@ async function openSealed({
     onError: (error) => log.error('The state marks could not be written.', { error }),
   });
   if (config.appKey !== null) return openOneAppVault({ store, appKey: config.appKey, clock, marks });
-  const { current, previous } = openKms({ config, rootKey, clock });
+  const { current, previous } = await openKms({ config, rootKey, clock });
   return openVault({ store, kms: current, previousKms: previous, clock, marks });
 }
 

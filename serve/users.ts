@@ -27,7 +27,7 @@ export function openGuardedHttps(of: {
   readonly resolver: Resolver | undefined;
 }): { readonly fetch: FetchHttps; readonly post: PostHttps } {
   const { config } = of;
-  let guard: Guard | undefined; // made when first needed: the root store takes up to 31 ms, and most need none
+  let guard: Guard | undefined; // made when first needed, as most need none
   const open = (): Guard => {
     guard ??= {
       dial: {

@@ -11,9 +11,10 @@ import {
 import { AlterError } from '../../core/errors.ts';
 import { formatAuthority, type Origin } from '../../core/origin.ts';
 
-/** TLS to upstreams: one context for all, because a root store takes up to 31 ms to build. */
+/** TLS to upstreams: one context for all, because reading the roots of the machine and building a store of them takes 50 ms. */
 export class UpstreamTls {
-  readonly #context: SecureContext;
+  readonly #extraRoots: string | null;
+  #context: SecureContext | undefined;
   readonly #isOwnAuthority: (fingerprint256: string) => boolean;
 
   /**
@@ -25,12 +26,18 @@ export class UpstreamTls {
     readonly isOwnAuthority: (fingerprint256: string) => boolean;
   }) {
     this.#isOwnAuthority = of.isOwnAuthority;
-    const system = getCACertificates('system');
-    const roots = system.length > 0 ? system : getCACertificates('bundled');
-    this.#context = createSecureContext({
-      ca: of.extraRoots === null ? roots : [...roots, of.extraRoots],
-      minVersion: 'TLSv1.2',
-    });
+    this.#extraRoots = of.extraRoots;
+  }
+
+  /** Makes the context, which is otherwise made for the first connection. */
+  prepare(): SecureContext {
+    if (this.#context === undefined) {
+      const system = getCACertificates('system');
+      const roots = system.length > 0 ? system : getCACertificates('bundled');
+      const ca = this.#extraRoots === null ? roots : [...roots, this.#extraRoots];
+      this.#context = createSecureContext({ ca, minVersion: 'TLSv1.2' });
+    }
+    return this.#context;
   }
 
   /** Verifies chain and name. Rejects with `upstream_tls`, `upstream_timeout`; the socket is destroyed then. */
@@ -38,7 +45,7 @@ export class UpstreamTls {
     return new Promise((resolve, reject) => {
       const secure = connect({
         socket,
-        secureContext: this.#context,
+        secureContext: this.prepare(),
         host: origin.host,
         ...(origin.kind === 'name' ? { servername: origin.host } : {}),
         ALPNProtocols: ['http/1.1'],

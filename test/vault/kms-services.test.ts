@@ -33,8 +33,8 @@ function file(name: string, text: string): string {
 }
 
 /** As the service opens it, from its settings. */
-function openFromSettings(settings: Readonly<Record<string, string>>): Kms {
-  return openKms({ config: parseConfig(settings), rootKey: null, clock }).current;
+async function openFromSettings(settings: Readonly<Record<string, string>>): Promise<Kms> {
+  return (await openKms({ config: parseConfig(settings), rootKey: null, clock })).current;
 }
 
 function awsSettings(fake: FakeAwsKms, more: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -50,9 +50,9 @@ function awsSettings(fake: FakeAwsKms, more: Readonly<Record<string, string>> = 
 kmsContract('AWS KMS', async () => {
   const fake = await FakeAwsKms.open();
   return {
-    kms: openFromSettings(awsSettings(fake)),
-    again: openFromSettings(awsSettings(fake)),
-    other: openFromSettings(
+    kms: await openFromSettings(awsSettings(fake)),
+    again: await openFromSettings(awsSettings(fake)),
+    other: await openFromSettings(
       awsSettings(fake, { ALTER_KMS_URL: `awskms://${fake.region}/alias/other?endpoint=${fake.url}` }),
     ),
     close: () => fake.close(),
@@ -67,7 +67,12 @@ kmsContract('the transit engine of Vault', async () => {
       ALTER_KMS_CA: fake.authority.material.certificatePem,
       ALTER_KMS_TOKEN_FILE: file('token', 'hvs.first\n'),
     });
-  return { kms: open('alter'), again: open('alter'), other: open('other'), close: () => fake.close() };
+  return {
+    kms: await open('alter'),
+    again: await open('alter'),
+    other: await open('other'),
+    close: () => fake.close(),
+  };
 });
 
 describe('AWS KMS', () => {
