@@ -1,12 +1,11 @@
+import { byHeaderName } from './http/header-names.ts';
+
 /*
  * The spellings in which a client may have sent its own copy of a name that is injected.
  */
 
 /** Servers that map headers to variables read `X_Api_Key` and `X-Api-Key` as one. */
-export function dashed(name: string): string {
-  const lower = name.toLowerCase();
-  return lower.includes('_') ? lower.replaceAll('_', '-') : lower;
-}
+export const dashed = byHeaderName((lower) => lower.replaceAll('_', '-'));
 
 /**
  * Takes a parameter out of a query as servers read it: percent-encoded, with `+`, in another case, as `name[]`, or set off

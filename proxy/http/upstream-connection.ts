@@ -36,6 +36,8 @@ export class UpstreamConnection {
   /** On the clock of `performance.now()`. */
   idleSinceMs = 0;
   readonly #heads = new HeadReader('upstream_protocol');
+  /** The header lines that were read for what they say of the connection. Not those of interim answers. */
+  #hopsRead: readonly string[] | null = null;
   #idleMs = defaultIdleMs;
   #sink: AnswerSink | null = null;
   #body: BodyReader | null = null;
@@ -139,9 +141,10 @@ export class UpstreamConnection {
   }
 
   /** What the head says about the connection itself. */
-  #readHops({ httpVersion, rawHeaders, repeats }: ResponseHead, framing: Framing): void {
+  #readHops({ httpVersion, rawHeaders }: ResponseHead, framing: Framing): void {
     if (httpVersion === '1.0' || framing === 'until close') this.#mayBeUsedAgain = false;
-    if (repeats) return; // they were read, and left the connection usable
+    if (rawHeaders === this.#hopsRead) return; // lines that repeat, and left the connection usable
+    this.#hopsRead = rawHeaders;
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i]!;
       if (name.length !== 10) continue;

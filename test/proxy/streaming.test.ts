@@ -128,6 +128,18 @@ describe('a request and its answer, as they stream', () => {
       socket.destroy();
     });
 
+    it('says of its connection what it says, also where an interim answer has said the same', async () => {
+      const lines = 'Content-Length: 0\r\nConnection: close\r\n\r\n';
+      upstream.behave = answering(`HTTP/1.1 102 Processing\r\n${lines}HTTP/1.1 200 OK\r\n${lines}`);
+      const { socket, reader } = await tunnel();
+      for (let i = 1; i <= 2; i++) {
+        socket.write(head('GET'));
+        expect((await reader.next()).status).toBe(200);
+      }
+      expect(upstream.connections).toHaveLength(2);
+      socket.destroy();
+    });
+
     it('is passed on behind a 100 Continue that nobody asked for, which some servers send to any body', async () => {
       upstream.behave = answering('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
       const { socket, reader } = await tunnel();
