@@ -54,7 +54,7 @@ export function someAllows(patterns: readonly string[], origin: Origin): boolean
   return false;
 }
 
-/** By the list of the record in memory, which every change replaces: reading one costs 20 times as much as asking it. */
+/** By the list of the record in memory, which every change replaces: reading a pattern costs far more than asking it. */
 const read = new WeakMap<readonly string[], readonly HostPattern[]>();
 
 function readPatterns(patterns: readonly string[]): readonly HostPattern[] {

@@ -18,7 +18,7 @@ const slowRecordMs = 200;
  * The way of one request: who is calling, what for, may it, is that on record, then the credential goes in and the request
  * leaves. A stage that has doubts throws, and what it throws is the answer; nothing after it happens.
  *
- * What is in memory is there at once, and is not awaited: each `await` costs about 0.5 µs, whatever it waits for.
+ * What is in memory is there at once, and is not awaited: an `await` is a turn of the microtask queue, whatever it waits for.
  */
 export async function handle(exchange: Exchange, plane: DataPlane): Promise<void> {
   const { tunnel, clientAddress } = exchange;

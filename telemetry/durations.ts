@@ -2,7 +2,7 @@ import { Histogram, type Registry } from 'prom-client';
 
 /**
  * A histogram without labels, of seconds. The one of the package makes a closure and a hash of the labels for every
- * observation, 0.8 µs on the way of every request; this one adds to a number, and tells of it when it is asked.
+ * observation, on the way of every request; this one adds to a number, and tells of it when it is asked.
  */
 export class Durations extends Histogram {
   readonly #about: { readonly name: string; readonly help: string };
