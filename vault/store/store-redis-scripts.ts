@@ -158,7 +158,7 @@ return verdicts
  */
 export const getScript = script(`
 local fields = {}
-for i, key in ipairs(KEYS) do
+for i, key in ipairs(ARGV) do
   local record = redis.call('HMGET', key, 'r', 'b')
   fields[2 * i - 1], fields[2 * i] = record[1], record[2]
 end

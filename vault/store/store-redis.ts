@@ -110,7 +110,7 @@ export class RedisStore implements Store {
     const fields =
       more.length === 0
         ? await this.#ask(first!, ({ commands }) => commands.hmgetBuffer(first!, 'r', 'b'))
-        : ((await this.#read(getScript, [first!, ...more], [])) as (Buffer | null)[]);
+        : ((await this.#read(getScript, [spaceKeys.head], [first!, ...more])) as (Buffer | null)[]);
     return keys.map((key, index) => toRecord(key, fields.slice(2 * index, 2 * index + 2)));
   }
 
