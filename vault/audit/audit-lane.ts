@@ -28,9 +28,11 @@ export interface LaneOptions {
 
 const maxGroup = 512;
 const retryMs = 250;
-/** An append is worth its cost with this many requests in it; one with fewer waits this long for more, while more come. */
+/** An append is worth its cost with this many requests in it; one with fewer waits this long for more, where the loop is busy. */
 const company = 32;
-const gatherMs = 2;
+const gatherMs = 4;
+/** A turn of the loop that takes less had nothing to do. */
+const idleTurnMs = 0.05;
 /** After this many entries, or this long after the first one that has none, a checkpoint is written: each moves the epoch of the space on. */
 const entriesPerMark = 50_000;
 const markEveryMs = 5 * 60_000;
@@ -200,18 +202,20 @@ export class AuditLane {
     if (this.#closing !== null || (isFull && !afterFailure) || this.#groups.some(({ isUrgent }) => isUrgent)) {
       // Not in this very tick: whatever else the loop has to deliver now joins the same append, which costs a round trip
       // or an fsync, and so much more than the wait.
-      this.#immediate = setImmediate(() => this.#gather(performance.now() + gatherMs, this.#waiting()));
+      this.#immediate = setImmediate(() => this.#gather(performance.now()));
     } else {
       this.#timer ??= setTimeout(() => this.#flush(), afterFailure ? retryMs : this.#of.lingerMs);
     }
   }
 
-  /** As long as every turn of the loop brings more, they join: a lone request finds the next turn empty, and goes at once. */
-  #gather(until: number, before: number): void {
-    const waiting = this.#waiting();
-    if (waiting > before && waiting < company && performance.now() < until)
-      this.#immediate = setImmediate(() => this.#gather(until, waiting));
-    else this.#flush();
+  /** As long as the loop has other work, whose requests may join: a lone one finds the next turn empty, and goes at once. */
+  #gather(begunAt: number, turnAt = begunAt): void {
+    this.#immediate = setImmediate(() => {
+      const now = performance.now();
+      const isIdle = now - turnAt < idleTurnMs;
+      if (isIdle || now - begunAt >= gatherMs || this.#waiting() >= company) this.#flush();
+      else this.#gather(begunAt, now);
+    });
   }
 
   #waiting(): number {
