@@ -107,10 +107,14 @@ describe('policies at the proxy', () => {
           tunnel.answer.headers['x-alter-error'] === 'policy_violation'
         );
       });
-      const [event] = (
-        await rig.admin<{ items: { policy_error: string }[] }>('GET', '/audit?limit=1&event=tunnel.decided')
-      ).items;
-      expect(event).toMatchObject({ policy_error: error, decision: 'deny' });
+      // A refusal waits for nothing, so that its record may be a moment late.
+      await eventually(async () => {
+        const { items } = await rig.admin<{ items: { policy_error: string; decision: string }[] }>(
+          'GET',
+          '/audit?limit=1&event=tunnel.decided',
+        );
+        return items[0]?.policy_error === error && items[0].decision === 'deny';
+      });
     }
   });
 

@@ -1,6 +1,6 @@
 import { slotOf } from '../../vault/store/store-redis-slot.ts';
 import { eventually } from './in-parallel.ts';
-import { findFreePort, type Redis, type RedisOptions, type RedisTls, startRedis } from './redis.ts';
+import { findFreePort, type Redis, type RedisOptions, type RedisTls, startRedis, unlessTaken } from './redis.ts';
 
 const slots = 16_384;
 
@@ -29,7 +29,7 @@ export interface RedisCluster {
 export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
   const { primaries = 3, withReplica = false, nodeTimeoutMs = 15_000, tls, server = {} } = options;
   const busPorts = new Map<Redis, number>();
-  const start = async (): Promise<Redis> => {
+  const startNode = async (): Promise<Redis> => {
     // The bus would be at port + 10000, which a high port doesn't have.
     const busPort = await findFreePort();
     const node = await startRedis({
@@ -46,7 +46,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<RedisC
     busPorts.set(node, busPort);
     return node;
   };
-  const nodes = await Promise.all(Array.from({ length: primaries + (withReplica ? 1 : 0) }, start));
+  const nodes = await Promise.all(
+    Array.from({ length: primaries + (withReplica ? 1 : 0) }, () => unlessTaken(startNode)),
+  );
   const [first] = nodes as [Redis];
   const idOf = (node: Redis): Promise<string> => node.cli('CLUSTER', 'MYID');
   for (const [index, node] of nodes.entries()) {

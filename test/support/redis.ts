@@ -1,6 +1,6 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,8 +56,22 @@ interface Server {
   readonly end: () => Promise<void>;
 }
 
+/** Again, where somebody else took the port between its being found free and being listened on. */
+export async function unlessTaken<T>(start: () => Promise<T>, attempts = 5): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    if (attempts === 1 || !String(error).includes('Address already in use')) throw error;
+    return unlessTaken(start, attempts - 1);
+  }
+}
+
 /** Starts the distribution's redis-server on a free port of the loopback, and waits until it answers. */
-export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
+export function startRedis(options: RedisOptions = {}): Promise<Redis> {
+  return unlessTaken(() => startOnce(options));
+}
+
+async function startOnce(options: RedisOptions): Promise<Redis> {
   if (spawnSync('redis-server', ['--version']).error !== undefined) {
     throw new Error('redis-server is not installed: run `apt-get install redis-server`');
   }
@@ -129,14 +143,14 @@ async function run(of: {
     shell.stdin.end();
     await exited;
   };
+  const log = join(of.directory, 'redis.log');
   for (let attempt = 0; attempt < 500; attempt++) {
+    if (existsSync(log) && readFileSync(log, 'utf8').includes('Address already in use')) break;
     if (await doesAnswer(of)) return { pid: Number(readFileSync(join(of.directory, 'redis.pid'), 'utf8')), end };
     await sleep(10);
   }
   await end();
-  throw new Error(
-    `redis-server did not answer on port ${of.port}: ${readFileSync(join(of.directory, 'redis.log'), 'utf8')}`,
-  );
+  throw new Error(`redis-server did not answer on port ${of.port}: ${readFileSync(log, 'utf8')}`);
 }
 
 /** Has the server loaded its data, and answers? Whether it wants a password first doesn't matter. */
