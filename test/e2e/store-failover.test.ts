@@ -83,15 +83,17 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
       await eventually(() => isServed() || isRefusedAsOlder());
       const after = await rig.startBeside('admin', { ALTER_STORE_URL: redis.url });
       others.push(after);
-      if (!isServed()) {
+      await eventually(async () => {
+        if (isServed()) return true;
         const headers = { authorization: `Bearer ${rig.pat}`, 'content-type': 'application/json' };
         const states = await fetch(`${after.adminUrl}/v1/state`, { headers });
+        if (!states.ok) return false; // it may not have found the new primary yet
         for (const { app_id } of ((await states.json()) as { items: { app_id: string | null }[] }).items) {
           const body = JSON.stringify({ app_id });
           await fetch(`${after.adminUrl}/v1/state/reanchor`, { method: 'POST', headers, body });
         }
-        await eventually(isServed);
-      }
+        return isServed();
+      });
       await traffic.stop();
 
       // Nothing was acknowledged that only the primary had, and every one that was is there.

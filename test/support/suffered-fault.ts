@@ -88,7 +88,8 @@ async function sufferAt({ redis, relay, rig }: Opened, fault: Fault): Promise<Ou
   const heldUpMs = healedAt - struckAt - elapsedMs();
   const elapsedSinceMs = startStopwatch();
   const heals = struck !== null || fault.heal !== undefined;
-  const lastUseAt = traffic.lastUseAt;
+  // Not of what came after: a store that heals by itself serves the proxy before this process is told.
+  const lastUseAt = traffic.lastUseBefore(brokenUntil);
   let recoveryMs: number | null = null;
   let readyMs: number | null = null;
   if (heals) {

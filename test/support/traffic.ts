@@ -40,9 +40,9 @@ export class Traffic {
     this.#lanes = of.proxyPorts.map((port) => this.#run(port, `${head.join('\r\n')}\r\n\r\n`));
   }
 
-  /** When the credential last reached the upstream; 0 where it never did. */
-  get lastUseAt(): number {
-    return this.#arrivals.at(-1) ?? 0;
+  /** When the credential last reached the upstream before this moment; 0 where it never did. */
+  lastUseBefore(at: number): number {
+    return this.#arrivals.findLast((arrivedAt) => arrivedAt < at) ?? 0;
   }
 
   firstAfter(at: number, matches: (answer: Answer) => boolean): Answer | undefined {
