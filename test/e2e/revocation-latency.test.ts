@@ -21,6 +21,8 @@ const random = new Random(seed);
 const requestEveryMs = 10;
 const revokeEveryMs = 50;
 const stalenessMs = 2_000;
+/** Requests to one proxy that may be unanswered: where the machine is too busy for all, a backlog would grow without end. */
+const maxUnanswered = 100;
 /** What was taken back or is going to be next is asked for most. */
 const around = 20;
 
@@ -56,22 +58,26 @@ class Load {
   readonly usedAt: [number, number] = [0, 0];
   readonly #idle: [Connection[], Connection[]] = [[], []];
   readonly #timer: NodeJS.Timeout;
+  readonly #unanswered: [number, number] = [0, 0];
   #asked = 0;
 
   constructor(ports: readonly [number, number]) {
     this.#timer = setInterval(() => {
       this.#asked++;
-      for (const [proxy, port] of ports.entries()) void this.#ask(proxy as 0 | 1, port).catch(() => undefined);
+      for (const [index, port] of ports.entries()) {
+        const proxy = index as 0 | 1;
+        if (this.#unanswered[proxy] >= maxUnanswered) continue;
+        this.#unanswered[proxy]++;
+        void this.#ask(proxy, port)
+          .catch(() => undefined)
+          .finally(() => this.#unanswered[proxy]--);
+      }
     }, requestEveryMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
     for (const { socket } of this.#idle.flat()) socket.destroy();
-  }
-
-  get asked(): number {
-    return this.#asked;
   }
 
   async #ask(proxy: 0 | 1, port: number): Promise<void> {
@@ -124,7 +130,7 @@ beforeAll(async () => {
   beside = await rig.startProxyBeside({ ALTER_STORE_URL: `redis://127.0.0.1:${relay.port}` });
   const shared = await rig.mintKey();
   await inParallel(
-    Array.from({ length: revokes + unheard + around }, (_, index) => index),
+    Array.from({ length: revokes + 2 * unheard + around }, (_, index) => index), // enough for the second test to be repeated
     8,
     async (index) => {
       const { id: secretId, grantId, canary } = await rig.storeSecret();
@@ -228,7 +234,7 @@ describe(`of what two proxies use at 100 requests a second each (seed ${seed})`,
     expect(Math.max(...taken.map(({ lastMs }) => lastMs[0]))).toBeLessThanOrEqual(stalenessMs);
     expect(Math.max(...taken.map(({ lastMs }) => lastMs[1]))).toBeLessThanOrEqual(stalenessMs + 1_000);
     // It did go on for a while with what it knew, or nothing was tested; and then said why it did not.
-    expect(Math.max(...taken.map(({ lastMs }) => lastMs[1]))).toBeGreaterThan(0);
+    expect(Math.max(...taken.map(({ lastByClockMs }) => lastByClockMs[1]))).toBeGreaterThan(0);
     expect(load.answers.get('503 state_unavailable')).toBeGreaterThan(0);
     judgeAnswers();
   });
