@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dashboardScopes } from '../../core/access-token.ts';
+import { issueId } from '../../core/id.ts';
 import { type AdminRig, type Reply, startAdminRig } from './admin-rig.ts';
 
 let rig: AdminRig;
@@ -87,7 +88,7 @@ describe('an app', () => {
 
     expect((await rig.send('DELETE', named)).status).toBe(204);
     const gone = await rig.send('GET', path);
-    const never = await rig.send('GET', `/v1/apps/${rig.app.id.slice(0, -1)}0`);
+    const never = await rig.send('GET', `/v1/apps/${issueId(Date.now())}`);
     expect(gone.text.replace(gone.json.request_id, '')).toBe(never.text.replace(never.json.request_id, ''));
     expect((await rig.send('GET', '/v1/runtime/me', { token: key.key })).status).toBe(401);
     expect((await rig.send('GET', '/v1/me', { token: limited.plaintext })).status).toBe(401);
