@@ -29,7 +29,7 @@ const allowed: Ending = { status: null, latency_ms: null, decision: 'allow', cod
 
 /** What became known of one request or tunnel on its way, for its two records: the decision and the outcome. */
 export class AuditTrail {
-  readonly requestId: string;
+  #requestId: string | null = null;
   readonly #targets: AuditTargets;
   readonly #subject: 'request' | 'tunnel';
   readonly #startedMs = performance.now();
@@ -46,10 +46,15 @@ export class AuditTrail {
   #principal: UsedRight = noRight;
 
   constructor(targets: AuditTargets, subject: 'request' | 'tunnel', clientAddress: string) {
-    this.requestId = issueId(targets.clock());
     this.#targets = targets;
     this.#subject = subject;
     this.#clientAddress = clientAddress;
+  }
+
+  /** Made when it is asked for: nearly every tunnel is opened up, and then is in no record of its own. */
+  get requestId(): string {
+    this.#requestId ??= issueId(this.#targets.clock());
+    return this.#requestId;
   }
 
   get appId(): string | null {
@@ -163,17 +168,20 @@ export class AuditTrail {
 const noTags = { reason: null, caller: null, context: null };
 const noVerdict = { delegation: null, grant: null, secret: null };
 
-let isoAt = Number.NaN;
+let isoSecond = Number.NaN;
 let iso = '';
 
-/** The events of one millisecond share the text: it costs as much as an id. */
+/** `new Date(now).toISOString()`. The events of one second share most of the text: to make it costs as much as an id. */
 function isoTime(now: number): string {
-  if (now !== isoAt) {
-    isoAt = now;
-    iso = new Date(now).toISOString();
+  const second = Math.floor(now / 1_000);
+  if (second !== isoSecond) {
+    isoSecond = second;
+    iso = new Date(second * 1_000).toISOString().slice(0, -4);
   }
-  return iso;
+  return [iso, thousandths[Math.trunc(now - second * 1_000)]].join(''); // flat: see above
 }
+
+const thousandths = Array.from({ length: 1_000 }, (_, index) => `${String(index).padStart(3, '0')}Z`);
 
 /** Throws `rate_limited`, or `user_token_invalid` where the token was good for one request and had that. */
 function requireAllowed(verdicts: readonly RateVerdict[], rates: readonly RateDemand[]): void {

@@ -25,23 +25,27 @@ export class Exchange {
   #recheck: Recheck | null = null;
   #leave: (() => void) | null = null;
 
-  constructor(of: {
-    request: ClientRequest;
-    response: ClientResponse;
-    tunnel: Tunnel | null;
-    clientAddress: string;
-    upgrade: Omit<ClientUpgrade, 'joined'> | null;
-    /** Those of `request`, unless some of them were for this proxy only. */
-    rawHeaders?: readonly string[];
-    /** Counts the connection for a key. Throws `overloaded`. */
-    claim: (keyId: string) => void;
-  }) {
+  constructor(
+    of: {
+      readonly request: ClientRequest;
+      readonly response: ClientResponse;
+      readonly upgrade: Omit<ClientUpgrade, 'joined'> | null;
+    },
+    on: {
+      readonly tunnel: Tunnel | null;
+      readonly clientAddress: string;
+      /** Those of `request`, unless some of them were for this proxy only. */
+      readonly rawHeaders: readonly string[];
+      /** Counts the connection for a key. Throws `overloaded`. */
+      readonly claim: (keyId: string) => void;
+    },
+  ) {
     this.request = of.request;
     this.response = of.response;
-    this.tunnel = of.tunnel;
-    this.clientAddress = of.clientAddress;
-    this.#rawHeaders = of.rawHeaders ?? of.request.rawHeaders;
-    this.#claim = of.claim;
+    this.tunnel = on.tunnel;
+    this.clientAddress = on.clientAddress;
+    this.#rawHeaders = on.rawHeaders;
+    this.#claim = on.claim;
     this.upgrade =
       of.upgrade === null
         ? null

@@ -32,16 +32,16 @@ export interface Arrival {
 const maxListedGrants = 32;
 
 /**
- * Reads `Proxy-Authorization` and proves the key, or the token of a workload. Throws `proxy_auth_required`, `key_invalid`, `grant_header_invalid`,
- * `rate_limited` after too many wrong keys from one address, and `overloaded` where the key has too many connections. An
- * unknown id and a wrong secret answer alike.
+ * Reads `Proxy-Authorization` and proves the key, or the token of a workload; at once where that is in memory. Throws or
+ * rejects with `proxy_auth_required`, `key_invalid`, `grant_header_invalid`, `rate_limited` after too many wrong keys from one
+ * address, and `overloaded` where the key has too many connections. An unknown id and a wrong secret answer alike.
  */
-export async function identify(
+export function identify(
   header: string | null,
   arrival: Arrival,
   plane: Pick<DataPlane, 'model' | 'failedKeys' | 'workloads' | 'ownToken' | 'clock'>,
-): Promise<Identity> {
-  const { model, failedKeys, ownToken } = plane;
+): Identity | Promise<Identity> {
+  const { failedKeys, ownToken } = plane;
   if (header === null && ownToken === null) throw new AlterError('proxy_auth_required');
   // git and Java show a user name only when they are asked for it, and the sidecar of an identity does not ask.
   const { user, password } = header === null ? { user: 'auto', password: '' } : readCredentials(header);
@@ -52,16 +52,41 @@ export async function identify(
     failedKeys.failed(arrival.clientAddress);
     throw new AlterError('key_invalid');
   }
-  const identity = { keyId: token.id, digest: token.digest, choice: readChoice(user) };
-  try {
-    await proveKey(identity, model);
-  } catch (error) {
+  return proveAndCount({ keyId: token.id, digest: token.digest, choice: readChoice(user) }, arrival, plane);
+}
+
+/** For a key that was read before from the same header: only that is left out. Throws or rejects as {@link identify}. */
+export function identifyAgain(
+  identity: Identity,
+  arrival: Arrival,
+  plane: Pick<DataPlane, 'model' | 'failedKeys'>,
+): Identity | Promise<Identity> {
+  plane.failedKeys.admitAgain({ id: identity.keyId, digest: identity.digest }, arrival.clientAddress);
+  return proveAndCount(identity, arrival, plane);
+}
+
+function proveAndCount(
+  identity: Identity,
+  arrival: Arrival,
+  { model, failedKeys }: Pick<DataPlane, 'model' | 'failedKeys'>,
+): Identity | Promise<Identity> {
+  const { keyId, digest } = identity;
+  const succeeded = (): Identity => {
+    failedKeys.succeeded(arrival.clientAddress, { id: keyId, digest });
+    arrival.claimFor(keyId);
+    return identity;
+  };
+  const failed = (error: unknown): never => {
     if (toAlterError(error).code === 'key_invalid') failedKeys.failed(arrival.clientAddress);
     throw error;
+  };
+  let proving: Caller | Promise<Caller>;
+  try {
+    proving = proveKey(identity, model);
+  } catch (error) {
+    return failed(error);
   }
-  failedKeys.succeeded(arrival.clientAddress, token);
-  arrival.claimFor(token.id);
-  return identity;
+  return proving instanceof Promise ? proving.then(succeeded, failed) : succeeded();
 }
 
 /** No key of ours begins like the header of a JWT, which is JSON in base64url. */

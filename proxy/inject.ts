@@ -106,7 +106,7 @@ function make(request: ParsedRequest, permit: Permit, { names, headers: added }:
   return { permit, origin, headers: new HeaderLines(kept), pool: poolKeyOf(permit, origin) };
 }
 
-/** The same, for a connection that sends the same headers again. A record that changed is another object. */
+/** The same, for headers that came before. A record that changed is another object. */
 function makeOnce(request: ParsedRequest, permit: Permit, injection: Injection): Made {
   const known = injection.made.get(request.headers);
   if (
@@ -132,7 +132,7 @@ interface Injection {
   readonly headers: readonly string[];
   readonly parameters: readonly (readonly [name: string, rendered: string])[];
   readonly reflection: Reflection | null;
-  /** By the headers that a connection repeats. Here, so that it does not outlive the opened value. */
+  /** By the headers that come again. Here, so that it does not outlive the opened value. */
   readonly made: WeakMap<readonly string[], Made>;
 }
 

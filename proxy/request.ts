@@ -11,7 +11,7 @@ export interface RawRequest {
   readonly httpVersion: string;
   /** Flat, names and values by turns, in the order and spelling of the client. */
   readonly rawHeaders: readonly string[];
-  /** `rawHeaders` is the same object as that of the request before: see `message-head.ts`. */
+  /** `rawHeaders` is the same object as that of a request before: see `message-head.ts`. */
   readonly repeats?: boolean;
   /** The reader stopped behind the head, because it asks for a WebSocket. */
   readonly upgrade?: boolean;
@@ -25,7 +25,7 @@ export interface ParsedRequest {
   readonly target: string;
   /** End-to-end headers, flat; without Host, framing, hop-by-hop, `Proxy-*` and `X-Alter-*`. */
   readonly headers: readonly string[];
-  /** `headers` is the same object as that of the request before on its connection. */
+  /** `headers` is the same object as that of a request before. */
   readonly repeats: boolean;
   readonly body: RequestFraming;
   /** The client waits for `100 Continue` before it sends its body. */
@@ -56,6 +56,8 @@ interface ReadHead {
   readonly expectsContinue: boolean;
   readonly proxyAuthorization: string | null;
   readonly tags: RequestTags;
+  /** The tunnel that `host` was last found to agree with. */
+  agreesWith: Origin | null;
 }
 
 const refusedMethods = new Set(['TRACE', 'TRACK', 'DEBUG', 'CONNECT']);
@@ -69,7 +71,10 @@ export function parseTunnelRequest(raw: RawRequest, tunnel: Origin, limits: Head
   const { origin, target } = readTarget(raw.url, tunnel);
   if (origin !== null && (origin.scheme !== tunnel.scheme || !sameAuthority(origin, tunnel)))
     throw new AlterError('authority_mismatch');
-  requireHost(head.host, tunnel, raw.httpVersion);
+  if (head.agreesWith !== tunnel) {
+    requireHost(head.host, tunnel, raw.httpVersion);
+    if (head.host !== null) head.agreesWith = tunnel;
+  }
   return assemble(raw, head, tunnel, target);
 }
 
@@ -87,13 +92,28 @@ export function parseProxyRequest(raw: RawRequest, limits: HeadLimits): ParsedRe
   return assemble(raw, head, origin, target);
 }
 
+/** A CONNECT that was read strictly. */
+export interface ParsedConnect {
+  readonly origin: Origin;
+  readonly tags: RequestTags;
+  readonly proxyAuthorization: string | null;
+}
+
+/** Of header lines with which clients open one tunnel after the other: the last target, and what was read then. */
+const connects = new WeakMap<readonly string[], { readonly url: string; readonly connect: ParsedConnect }>();
+
 /** A CONNECT: the target is `host:port`, and a Host header, where there is one, must agree. */
-export function parseConnect(
-  raw: RawRequest,
-  limits: HeadLimits,
-): { readonly origin: Origin; readonly tags: RequestTags; readonly proxyAuthorization: string | null } {
+export function parseConnect(raw: RawRequest, limits: HeadLimits): ParsedConnect {
   const head = readHead(raw, limits);
-  const origin = parseAuthority(raw.url, 'https', null);
+  const known = connects.get(raw.rawHeaders);
+  if (known?.url === raw.url) return known.connect;
+  const connect = readConnect(raw.url, head);
+  connects.set(raw.rawHeaders, { url: raw.url, connect });
+  return connect;
+}
+
+function readConnect(target: string, head: ReadHead): ParsedConnect {
+  const origin = parseAuthority(target, 'https', null);
   if (head.transferEncoding !== null || (head.contentLength !== null && head.contentLength !== '0')) {
     throw new AlterError('request_malformed', { detail: 'A CONNECT carries no body.' });
   }
@@ -101,7 +121,7 @@ export function parseConnect(
   // Most repeat the target letter by letter, and that is not read again.
   if (
     head.host !== null &&
-    head.host !== raw.url &&
+    head.host !== target &&
     parseAuthority(head.host, 'https', origin.port).host !== origin.host
   )
     throw new AlterError('authority_mismatch');
@@ -174,7 +194,7 @@ function requireHost(host: string | null, origin: Origin, httpVersion: string): 
   }
 }
 
-/** Of header lines that a connection repeats, so that they are read once. */
+/** Of header lines that come again, so that they are read once. */
 const repeated = new WeakMap<readonly string[], ReadHead>();
 
 function readHead(raw: RawRequest, limits: HeadLimits): ReadHead {
@@ -277,6 +297,7 @@ function readHeaders(rawHeaders: readonly string[]): ReadHead {
     expectsContinue: found.expect !== null,
     proxyAuthorization: found['proxy-authorization'],
     tags,
+    agreesWith: null,
   };
 }
 

@@ -26,6 +26,7 @@ export async function terminate(
     socket.unshift(head);
   }
   const secure = await shakeHands(socket, {
+    isServer: true,
     secureContext: leaves.secureContextFor(origin),
     ALPNProtocols: alpnProtocols,
   });

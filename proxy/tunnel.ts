@@ -8,9 +8,9 @@ import { authorizeTunnel, authorizeUntagged, refuseKey } from './authorize.ts';
 import { dial } from './connection/dial.ts';
 import type { DataPlane } from './data-plane.ts';
 import type { RequestHead } from './http/message-head.ts';
-import { type Arrival, type Identity, identify, proveKey } from './identify.ts';
+import { type Arrival, type Identity, identify, identifyAgain, proveKey } from './identify.ts';
 import { match } from './match.ts';
-import { parseConnect, type RequestTags } from './request.ts';
+import { type ParsedConnect, parseConnect, type RequestTags } from './request.ts';
 
 /** A tunnel that was let through and is about to be opened up: what its requests inherit from the CONNECT. */
 export interface Tunnel {
@@ -34,31 +34,72 @@ export type TunnelDecision =
  * Decides about a CONNECT before anything is answered: opened up where the CONNECT names a grant, or where its host is an
  * allowed host of some live secret of the app; blind elsewhere. Throws the refusal.
  */
-export async function decideTunnel(
+export function decideTunnel(
   head: RequestHead,
   arrival: Arrival,
   trail: AuditTrail,
   plane: DataPlane,
-): Promise<TunnelDecision> {
+): TunnelDecision | Promise<TunnelDecision> {
   const connect = parseConnect(head, plane.limits);
-  const { origin } = connect;
+  const { origin, tags } = connect;
   const { clientAddress } = arrival;
-  trail.sawRequest('CONNECT', origin, '', connect.tags);
-  const identity = await identify(connect.proxyAuthorization, arrival, plane);
-  const caller = await proveKey(identity, plane.model);
-  trail.sawCaller(caller);
+  trail.sawRequest('CONNECT', origin, '', tags);
+  const decide = (identity: Identity, caller: Caller): TunnelDecision | Promise<TunnelDecision> => {
+    trail.sawCaller(caller);
+    const tunnel: Tunnel = { origin, identity, tags, clientAddress };
+    return isOpenedAtOnce(tunnel, caller, plane)
+      ? { kind: 'intercept', tunnel }
+      : decideAtLength(tunnel, caller, trail, plane);
+  };
+  const identity = identifyConnect(connect, arrival, plane);
+  if (identity instanceof Promise)
+    return identity.then(async (found) => decide(found, await proveKey(found, plane.model)));
+  const caller = proveKey(identity, plane.model);
+  return caller instanceof Promise ? caller.then((found) => decide(identity, found)) : decide(identity, caller);
+}
+
+/** By what was read of a CONNECT, which is one object for all that begin with the same lines: see `first-lines.ts`. */
+const identities = new WeakMap<ParsedConnect, Identity>();
+
+function identifyConnect(connect: ParsedConnect, arrival: Arrival, plane: DataPlane): Identity | Promise<Identity> {
+  const known = identities.get(connect);
+  if (known !== undefined) return identifyAgain(known, arrival, plane);
+  const remember = (identity: Identity): Identity => {
+    if (identity.workload === undefined) identities.set(connect, identity); // the time of a token is looked at each time
+    return identity;
+  };
+  const identity = identify(connect.proxyAuthorization, arrival, plane);
+  return identity instanceof Promise ? identity.then(remember) : remember(identity);
+}
+
+/** As nearly every tunnel is: without a grant, to a host of a secret that is in memory. Throws the refusal of the key. */
+function isOpenedAtOnce({ origin, tags, clientAddress }: Tunnel, caller: Caller, plane: DataPlane): boolean {
+  if (tags.grant !== null) return false;
+  const refusal = refuseKey({ caller, origin, clientAddress }, plane.model, plane.clock());
+  if (refusal !== null) throw refusal;
+  const isAllowed = plane.model.someSecretAllows(caller.key.appId, origin);
+  if (!(isAllowed instanceof Promise)) return isAllowed;
+  isAllowed.catch(() => undefined); // who waits for it asks again, and hears what fails
+  return false;
+}
+
+async function decideAtLength(
+  tunnel: Tunnel,
+  caller: Caller,
+  trail: AuditTrail,
+  plane: DataPlane,
+): Promise<TunnelDecision> {
+  const { origin, identity, tags, clientAddress } = tunnel;
   // A token is looked at where there is a grant at stake, and never for what passes untouched.
   const request = { caller, origin, clientAddress };
-
-  const tunnel: Tunnel = { origin, identity, tags: connect.tags, clientAddress };
-  if (connect.tags.grant !== null) {
-    const user = await plane.users.prove(connect.tags.userToken, caller.key.appId, plane.clock());
+  if (tags.grant !== null) {
+    const user = await plane.users.prove(tags.userToken, caller.key.appId, plane.clock());
     trail.sawUser(user);
     // A grant that the CONNECT names must allow this host, so that a tunnel to anywhere else is not even opened.
-    const refusal = await authorizeTunnel(connect.tags.grant, { ...request, user }, plane.model, plane.clock());
+    const refusal = await authorizeTunnel(tags.grant, { ...request, user }, plane.model, plane.clock());
     if (refusal === null) return { kind: 'intercept', tunnel };
     // Every request inside may show a user of its own: what is judged here is then the key and the host.
-    const isWithoutUser = refusal.code === 'user_token_invalid' && connect.tags.userToken === null;
+    const isWithoutUser = refusal.code === 'user_token_invalid' && tags.userToken === null;
     if (!isWithoutUser || !(await plane.model.someSecretAllows(caller.key.appId, origin))) throw refusal;
   }
   const refusal = refuseKey(request, plane.model, plane.clock());

@@ -53,7 +53,15 @@ export class Metrics {
   readonly #upstreamErrors = this.#counter('alter_upstream_errors_total', 'Requests that failed at the upstream.', [
     'code',
   ]);
-  readonly #tunnels = this.#counter('alter_tunnels_total', 'Tunnels that were opened, by kind.', ['kind']);
+  readonly #tunnels = new Counter({
+    name: 'alter_tunnels_total',
+    help: 'Tunnels that were opened, by kind.',
+    labelNames: ['kind'],
+    registers: [this.#registry],
+    collect: () => this.#handOverTunnels(),
+  });
+  /** Since they were asked for. */
+  readonly #opened: Record<TunnelKind, number> = { intercepted: 0, blind: 0 };
   readonly #securityEvents = this.#counter('alter_security_events_total', 'What should not happen, by kind.', ['kind']);
   readonly #credentialsRejected = this.#counter(
     'alter_credentials_rejected_total',
@@ -117,8 +125,15 @@ export class Metrics {
   }
 
   tunnelOpened(kind: TunnelKind): void {
-    this.#tunnels.inc({ kind });
+    this.#opened[kind]++;
     this.#tunnelsOpen++;
+  }
+
+  #handOverTunnels(): void {
+    for (const kind of tunnelKinds) {
+      this.#tunnels.inc({ kind }, this.#opened[kind]);
+      this.#opened[kind] = 0;
+    }
   }
 
   tunnelClosed(): void {

@@ -39,12 +39,21 @@ export class FailedKeys {
   findToken(text: string, address: string): Token | null {
     const source = this.#sources.get(sourceOf(address));
     if (source === undefined || this.#left(source) >= 1) return findToken(text);
-    const known = source.proven.get(keyIdOf(text));
-    if (known !== undefined && this.#clock() - known.atMs < provenForMs) {
-      const token = findToken(text);
-      if (token !== null && digestsEqual(token.digest, known.digest)) return token;
-    }
-    throw this.#refusal(source);
+    const token = source.proven.has(keyIdOf(text)) ? findToken(text) : null;
+    if (token === null || !this.#wasRight(token, source)) throw this.#refusal(source);
+    return token;
+  }
+
+  /** The same for a token that was read before. */
+  admitAgain(token: Pick<Token, 'id' | 'digest'>, address: string): void {
+    const source = this.#sources.get(sourceOf(address));
+    if (source !== undefined && this.#left(source) < 1 && !this.#wasRight(token, source)) throw this.#refusal(source);
+  }
+
+  /** From this source, lately. */
+  #wasRight({ id, digest }: Pick<Token, 'id' | 'digest'>, { proven }: Source): boolean {
+    const known = proven.get(id);
+    return known !== undefined && this.#clock() - known.atMs < provenForMs && digestsEqual(digest, known.digest);
   }
 
   /** The same for the token of a workload, which has no id of its own: a part of its text stands for one. */
@@ -52,12 +61,10 @@ export class FailedKeys {
     const source = this.#sources.get(sourceOf(address));
     const id = keyIdOf(text);
     const isOut = source !== undefined && this.#left(source) < 1;
-    const known = isOut ? source.proven.get(id) : undefined;
-    if (isOut && known === undefined) throw this.#refusal(source);
-    const digest = createHash('sha256').update(text).digest();
-    if (isOut && !(digestsEqual(digest, known!.digest) && this.#clock() - known!.atMs < provenForMs))
-      throw this.#refusal(source);
-    return { id, digest };
+    if (isOut && !source.proven.has(id)) throw this.#refusal(source);
+    const shown = { id, digest: createHash('sha256').update(text).digest() };
+    if (isOut && !this.#wasRight(shown, source)) throw this.#refusal(source);
+    return shown;
   }
 
   #refusal(source: Source): AlterError {

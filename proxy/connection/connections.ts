@@ -64,7 +64,7 @@ export class Connections {
     };
     this.#clients.set(socket, client);
     this.#watchdog.watch(watched);
-    socket.once('close', () => this.#forget(client));
+    socket.on('close', () => this.#forget(client)); // it comes once, and `once` costs a wrapper
     return client;
   }
 
@@ -74,7 +74,7 @@ export class Connections {
     const below = watched.socket;
     this.#clients.set(secure, client);
     secure.on('error', destroyItself);
-    secure.once('close', () => {
+    secure.on('close', () => {
       this.#clients.delete(secure);
       below.destroy();
     });

@@ -8,6 +8,7 @@ import type { DataPlane } from '../data-plane.ts';
 import { Exchange } from '../exchange.ts';
 import type { HttpEvents, HttpReader, ReadHttp } from '../http/client-message.ts';
 import { NodeResponse } from '../http/client-message-node.ts';
+import { FirstLines } from '../http/first-lines.ts';
 import type { RequestHead } from '../http/message-head.ts';
 import type { Arrival } from '../identify.ts';
 import { handle } from '../pipeline.ts';
@@ -49,6 +50,7 @@ export class Listener {
   readonly #entrance: Entrance;
   readonly #outer: HttpReader;
   readonly #inner: HttpReader;
+  readonly #firstLines = new FirstLines();
   readonly #connections: Connections;
   /** Requests whose outcome is not on record yet. A number: a set of promises costs every request more than a microsecond. */
   #unsettled = 0;
@@ -70,11 +72,10 @@ export class Listener {
       connect: (socket, head, rest) => void this.#onConnect(socket, head, rest),
       malformed: (socket, error) => this.#onMalformed(socket, error),
     };
-    this.#outer = rules.readHttp(events, rules.limits.maxHeaderBytes);
-    this.#inner = rules.readHttp(
-      { ...events, connect: (socket) => this.#refuseNested(socket) },
-      rules.limits.maxHeaderBytes,
-    );
+    const { maxHeaderBytes } = rules.limits;
+    this.#outer = rules.readHttp(events, maxHeaderBytes, this.#firstLines);
+    const inner: HttpEvents = { ...events, connect: (socket) => this.#refuseNested(socket) };
+    this.#inner = rules.readHttp(inner, maxHeaderBytes, this.#firstLines);
   }
 
   get connections(): number {
@@ -92,6 +93,7 @@ export class Listener {
 
   /** Cuts what the policy would no longer let begin. Called on every sweep of the watchdog. */
   recheck(nowMs: number): void {
+    this.#firstLines.sweep(nowMs);
     for (const client of this.#connections.all()) {
       const { exchange } = client;
       const check =
@@ -199,7 +201,7 @@ export class Listener {
     client.socket.destroy();
   }
 
-  #onRequest(socket: Socket, of: Pick<ExchangeOf, 'request' | 'response' | 'upgrade'>): void {
+  #onRequest(socket: Socket, of: ExchangeOf): void {
     const client = this.#connections.find(socket);
     if (client === undefined) {
       of.response.destroy();
@@ -225,17 +227,17 @@ export class Listener {
   }
 
   /** Null, and answered, where a proxy in front that is believed says something that can't be read. */
-  #openExchange(client: Client, of: Pick<ExchangeOf, 'request' | 'response' | 'upgrade'>): Exchange | null {
+  #openExchange(client: Client, of: ExchangeOf): Exchange | null {
     const { tunnel, address } = client;
     const { rawHeaders } = of.request;
     const claim = (keyId: string): void => this.#connections.claim(client, keyId);
     const { forwardedForFrom } = this.#rules;
     // Inside a tunnel the header is the client's own, whatever stands in front.
-    if (tunnel !== null) return new Exchange({ ...of, tunnel, clientAddress: tunnel.clientAddress, claim });
-    if (!forwardedForFrom.has(address)) return new Exchange({ ...of, tunnel, clientAddress: address, claim });
+    if (tunnel !== null) return new Exchange(of, { tunnel, clientAddress: tunnel.clientAddress, rawHeaders, claim });
+    if (!forwardedForFrom.has(address)) return new Exchange(of, { tunnel, clientAddress: address, rawHeaders, claim });
     try {
       const clientAddress = findClientAddress(rawHeaders, address, forwardedForFrom);
-      return new Exchange({ ...of, tunnel, clientAddress, rawHeaders: withoutForwardedFor(rawHeaders), claim });
+      return new Exchange(of, { tunnel, clientAddress, rawHeaders: withoutForwardedFor(rawHeaders), claim });
     } catch (thrown) {
       of.response.closeAfter();
       refuse(of, toAlterError(thrown), this.#requestId());
@@ -290,7 +292,8 @@ export class Listener {
     client.watched.turn++;
     client.watched.phase = 'answer';
     try {
-      const decision = await decideTunnel(head, arrival, trail, this.#plane);
+      const deciding = decideTunnel(head, arrival, trail, this.#plane);
+      const decision = deciding instanceof Promise ? await deciding : deciding;
       if (socket.destroyed || this.#draining) {
         if (decision.kind === 'blind') decision.upstream.destroy();
         throw new AlterError('draining');

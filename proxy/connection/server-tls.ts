@@ -30,6 +30,7 @@ export class ServerTls {
   async accept(socket: Socket): Promise<TLSSocket | null> {
     const asksForCertificate = this.#asksForCertificate;
     const secure = await shakeHands(socket, {
+      isServer: true,
       secureContext: this.#context,
       ALPNProtocols: ['http/1.1'],
       requestCert: asksForCertificate,
@@ -46,10 +47,13 @@ export class ServerTls {
  * Does the server's part of a TLS handshake on a socket. Null where it failed, or the socket closed before it was done;
  * both are destroyed then.
  */
-export function shakeHands(socket: Socket, options: TLSSocketOptions): Promise<TLSSocket | null> {
+export function shakeHands(
+  socket: Socket,
+  options: TLSSocketOptions & { readonly isServer: true },
+): Promise<TLSSocket | null> {
   if (socket.destroyed) return Promise.resolve(null);
   return new Promise((resolve) => {
-    const secure = new TLSSocket(socket, { ...options, isServer: true });
+    const secure = new TLSSocket(socket, options);
     let isOver = false;
     // These listeners stay, and do nothing any more: to take five of them off costs more than all else here.
     const failed = (): void => {

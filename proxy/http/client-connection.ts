@@ -1,18 +1,10 @@
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import { AlterError, toAlterError } from '../../core/errors.ts';
-import type {
-  AnswerHead,
-  BodySink,
-  ClientRequest,
-  ClientResponse,
-  HttpEvents,
-  HttpReader,
-  RequestFraming,
-} from './client-message.ts';
+import type { HttpEvents, HttpReader } from './client-message.ts';
+import { Request } from './client-request.ts';
+import { Response } from './client-response.ts';
+import type { FirstLines } from './first-lines.ts';
 import { GatheredWrites } from './gathered-writes.ts';
-import { BodyReader } from './message-body.ts';
 import { findHeadEnd, HeadReader, type RequestHead } from './message-head.ts';
 
 /** Of what a client sends before it is asked for. */
@@ -23,21 +15,22 @@ const maxLingerBytes = 16 * 1_024 * 1_024;
 const nothing = Buffer.alloc(0);
 
 /** Our own reader. `maxHeadBytes`: of a head, with its empty line. */
-export function readHttp(on: HttpEvents, maxHeadBytes: number): HttpReader {
-  return { read: (socket) => new ClientConnection(socket, on, maxHeadBytes).start() };
+export function readHttp(on: HttpEvents, maxHeadBytes: number, firstLines: FirstLines): HttpReader {
+  return { read: (socket) => new ClientConnection(socket, on, maxHeadBytes, firstLines).start() };
 }
 
 /**
  * A connection on which requests come one after the other. The next head is not looked at before the answer to the one
  * before is over: what a client sends ahead waits, in bounded memory.
  */
-class ClientConnection {
+export class ClientConnection {
   readonly socket: Socket;
   readonly writes: GatheredWrites;
   readonly #on: HttpEvents;
   readonly #maxHeadBytes: number;
-  readonly #heads = new HeadReader('request_malformed');
-  /** What the header lines say of the connection. */
+  readonly #heads: HeadReader;
+  /** The header lines that were read for what they say of the connection, and that. */
+  #hopsRead: readonly string[] | null = null;
   #asksForWebSocket = false;
   #asksToClose = false;
   /** What has come and nobody has read yet. */
@@ -50,8 +43,9 @@ class ClientConnection {
   #isAhead = false;
   #isLeft = false;
 
-  constructor(socket: Socket, on: HttpEvents, maxHeadBytes: number) {
+  constructor(socket: Socket, on: HttpEvents, maxHeadBytes: number, firstLines: FirstLines) {
     this.socket = socket;
+    this.#heads = new HeadReader('request_malformed', firstLines);
     this.writes = new GatheredWrites(socket);
     this.#on = on;
     this.#maxHeadBytes = maxHeadBytes;
@@ -170,7 +164,8 @@ class ClientConnection {
     if (end === -1) return false;
     const head = this.#heads.readRequest(held, 0, end);
     const rest = end === held.length ? nothing : held.subarray(end);
-    if (!head.repeats) {
+    if (head.rawHeaders !== this.#hopsRead) {
+      this.#hopsRead = head.rawHeaders;
       this.#asksForWebSocket = asksForWebSocket(head);
       this.#asksToClose = asksToClose(head.rawHeaders);
     }
@@ -214,271 +209,6 @@ function asksForWebSocket({ rawHeaders }: RequestHead): boolean {
         .some((token) => token.trim() === 'upgrade');
   }
   return isWebSocket && isNominated;
-}
-
-class Request implements ClientRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly httpVersion: '1.0' | '1.1';
-  readonly rawHeaders: readonly string[];
-  readonly repeats: boolean;
-  readonly #connection: ClientConnection;
-  /** Null until somebody has said how the body is framed. */
-  #body: BodyReader | null = null;
-  #sink: BodySink | null = null;
-  #stream: Readable | null = null;
-  #isLost = false;
-
-  constructor(connection: ClientConnection, head: RequestHead) {
-    this.#connection = connection;
-    this.method = head.method;
-    this.url = head.url;
-    this.httpVersion = head.httpVersion;
-    this.rawHeaders = head.rawHeaders;
-    this.repeats = head.repeats;
-  }
-
-  get complete(): boolean {
-    const { remaining } = this;
-    return remaining !== null && remaining <= this.#connection.heldBytes;
-  }
-
-  /** Bytes of the body that were not read; null where nobody can tell. */
-  get remaining(): number | null {
-    return this.#body === null ? null : this.#body.remaining;
-  }
-
-  /** Somebody takes the body as it comes. */
-  get reads(): boolean {
-    return this.#sink !== null && !this.#body!.done;
-  }
-
-  frame(framing: RequestFraming): void {
-    this.#body = framing === 'none' ? BodyReader.none : new BodyReader(framing, 'request_malformed');
-  }
-
-  sendTo(sink: BodySink): void {
-    if (this.#stream !== null) sendStream(this.#stream, sink);
-    else this.#readTo(sink);
-  }
-
-  pause(): void {
-    if (this.#stream !== null) this.#stream.pause();
-    else this.#connection.socket.pause();
-  }
-
-  resume(): void {
-    if (this.#stream !== null) this.#stream.resume();
-    else if (!this.#isLost) this.#connection.socket.resume();
-  }
-
-  stream(): Readable {
-    if (this.#stream !== null) return this.#stream;
-    const { socket } = this.#connection;
-    const stream = new Readable({ read: () => void (this.#isLost || socket.resume()) });
-    this.#stream = stream;
-    this.#readTo({
-      content: (bytes) => {
-        if (!stream.push(bytes)) socket.pause();
-      },
-      flush: () => {},
-      end: () => void stream.push(null),
-      failed: (error) => stream.destroy(error),
-    });
-    return stream;
-  }
-
-  #readTo(sink: BodySink): void {
-    this.#sink = sink;
-    if (this.#isLost) sink.failed(incomplete());
-    else if (this.#body!.done) sink.end();
-    else this.#connection.feed(this);
-  }
-
-  /** The index behind what belongs to the body. */
-  take(bytes: Buffer, from: number): number {
-    const sink = this.#sink!;
-    let at: number;
-    try {
-      at = this.#body!.read(bytes, from, sink);
-    } catch (error) {
-      this.#sink = null;
-      sink.failed(toAlterError(error));
-      return bytes.length;
-    }
-    if (this.#body!.done) sink.end();
-    else sink.flush();
-    return at;
-  }
-
-  lost(): void {
-    this.#isLost = true;
-    if (this.reads) this.#sink!.failed(incomplete());
-  }
-}
-
-function incomplete(): AlterError {
-  return new AlterError('request_malformed', { detail: 'The connection ended before the body was complete.' });
-}
-
-/** Hands a stream on; who takes it pauses and resumes the stream. */
-export function sendStream(stream: Readable, sink: BodySink): void {
-  let isOver = false;
-  const failed = (cause?: Error): void => {
-    if (isOver) return;
-    isOver = true;
-    sink.failed(cause === undefined ? incomplete() : toAlterError(cause));
-  };
-  stream.on('data', (chunk: Buffer) => {
-    sink.content(chunk);
-    sink.flush();
-  });
-  stream.once('end', () => {
-    isOver = true;
-    sink.end();
-  });
-  stream.once('error', failed);
-  stream.once('close', () => failed());
-  if (stream.destroyed) failed(stream.errored ?? undefined);
-}
-
-class Response implements ClientResponse {
-  onDrain: (() => void) | null = null;
-  readonly #connection: ClientConnection;
-  readonly #request: Request;
-  #started = false;
-  #ended = false;
-  #sent = false;
-  #isLost = false;
-  #closes: boolean;
-  #isChunked = false;
-  #isBodyless = false;
-  #onOver: (() => void) | null = null;
-
-  constructor(connection: ClientConnection, request: Request, closes: boolean) {
-    this.#connection = connection;
-    this.#request = request;
-    this.#closes = closes;
-  }
-
-  get started(): boolean {
-    return this.#started;
-  }
-
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  get sent(): boolean {
-    return this.#sent;
-  }
-
-  get over(): boolean {
-    return this.#sent || this.#isLost;
-  }
-
-  get waits(): boolean {
-    return this.#connection.socket.writableNeedDrain;
-  }
-
-  get closes(): boolean {
-    return this.#closes;
-  }
-
-  closeAfter(): void {
-    this.#closes = true;
-  }
-
-  askForBody(): void {
-    if (!this.#started && !this.#isLost) this.#connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
-  }
-
-  begin(of: AnswerHead): void {
-    this.#started = true;
-    const { headers } = of;
-    let head = `HTTP/1.1 ${of.status} ${of.reason === '' ? (STATUS_CODES[of.status] ?? '') : of.reason}\r\n`;
-    if (of.passed !== undefined) head += of.passed.text;
-    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    if (of.framing === 'none') this.#isBodyless = true;
-    else if (of.framing === 'chunked') {
-      this.#isChunked = this.#request.httpVersion === '1.1';
-      if (this.#isChunked) head += 'Transfer-Encoding: chunked\r\n';
-      else this.#closes = true; // its end is the end of the connection
-    }
-    head += this.#closes ? 'Connection: close\r\n\r\n' : '\r\n';
-    this.#connection.writes.add(head);
-  }
-
-  content(bytes: Buffer): void {
-    if (this.#isBodyless || bytes.length === 0) return;
-    const { writes } = this.#connection;
-    if (!this.#isChunked) {
-      writes.add(bytes);
-      return;
-    }
-    writes.add(`${bytes.length.toString(16)}\r\n`);
-    writes.add(bytes);
-    writes.add('\r\n');
-  }
-
-  flush(): boolean {
-    return this.#isLost || this.#connection.writes.flush();
-  }
-
-  end(trailers: readonly string[]): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    if (this.#isLost) return;
-    const { writes } = this.#connection;
-    if (this.#isChunked) {
-      let last = '0\r\n';
-      for (let i = 0; i < trailers.length; i += 2) last += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
-      writes.add(`${last}\r\n`);
-    }
-    if (writes.flush()) this.#finish();
-  }
-
-  destroy(): void {
-    this.#connection.socket.destroy();
-  }
-
-  onceOver(callback: () => void): void {
-    if (this.over) callback();
-    else {
-      const before = this.#onOver;
-      this.#onOver =
-        before === null
-          ? callback
-          : () => {
-              before();
-              callback();
-            };
-    }
-  }
-
-  drained(): void {
-    if (this.#ended) this.#finish();
-    else this.onDrain?.();
-  }
-
-  lost(): void {
-    if (this.over) return;
-    this.#isLost = true;
-    this.#tell();
-  }
-
-  #finish(): void {
-    if (this.over) return;
-    this.#sent = true;
-    this.#tell();
-    this.#connection.answered();
-  }
-
-  #tell(): void {
-    const tell = this.#onOver;
-    this.#onOver = null;
-    tell?.();
-  }
 }
 
 /** RFC 9112 section 9.3. */

@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { AlterError } from '../../core/errors.ts';
 import { socketBufferBytes } from '../connection/entrance.ts';
-import { sendStream } from './client-connection.ts';
 import type {
   AnswerHead,
   BodySink,
@@ -13,6 +12,7 @@ import type {
   HttpReader,
   RequestFraming,
 } from './client-message.ts';
+import { sendStream } from './client-request.ts';
 import type { RequestHead } from './message-head.ts';
 
 const maxPipelined = 16;

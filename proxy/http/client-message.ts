@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { AlterError } from '../../core/errors.ts';
+import type { FirstLines } from './first-lines.ts';
 import type { HeaderLines } from './header-lines.ts';
 import type { ContentSink, Framing } from './message-body.ts';
 import type { RequestHead } from './message-head.ts';
@@ -13,8 +14,8 @@ export interface HttpReader {
   read(socket: Socket): void;
 }
 
-/** Makes a reader; `maxHeadBytes` is of a head with its empty line. */
-export type ReadHttp = (on: HttpEvents, maxHeadBytes: number) => HttpReader;
+/** Makes a reader; `maxHeadBytes` is of a head with its empty line. It need not know with which lines other connections began. */
+export type ReadHttp = (on: HttpEvents, maxHeadBytes: number, firstLines: FirstLines) => HttpReader;
 
 /** What a reader tells. `socket` is the one that it was given. */
 export interface HttpEvents {

@@ -1,7 +1,7 @@
 import { AlterError } from '../../core/errors.ts';
 import type { Outbound } from '../inject.ts';
-import { sendStream } from './client-connection.ts';
 import type { BodySink, ClientResponse } from './client-message.ts';
+import { sendStream } from './client-request.ts';
 import type { ClientSide, Forwarder, Outcome } from './forward.ts';
 import type { Framing } from './message-body.ts';
 import type { ResponseHead } from './message-head.ts';

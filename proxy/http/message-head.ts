@@ -1,5 +1,6 @@
 import { METHODS } from 'node:http';
 import { AlterError, type ErrorCode } from '../../core/errors.ts';
+import type { FirstLines } from './first-lines.ts';
 
 /*
  * Heads of HTTP/1.1 messages, read as RFC 9112 has them and without its leniencies: a lone CR or LF, a folded line, a space
@@ -13,7 +14,7 @@ export interface RequestHead {
   readonly httpVersion: '1.0' | '1.1';
   /** Flat, names and values by turns, in the order and spelling of the sender; values without white space around them. */
   readonly rawHeaders: readonly string[];
-  /** `rawHeaders` is the very object of the head before it on this connection: what was made of it then is good now. */
+  /** `rawHeaders` is the very object of a head before it, with the same lines: what was made of it then is good now. */
   readonly repeats: boolean;
 }
 
@@ -43,12 +44,10 @@ const LF = 0x0a;
 const CR = 0x0d;
 const space = 0x20;
 const colon = 0x3a;
-const versions: ReadonlyMap<string, '1.0' | '1.1'> = new Map([
-  ['HTTP/1.1', '1.1'],
-  ['HTTP/1.0', '1.0'],
-]);
-/** With the space before it. */
-const versionLength = 9;
+/** Behind the target, before the last digit of the version. */
+const versionStart = Buffer.from(' HTTP/1.', 'latin1');
+const versionLength = versionStart.length + 1;
+const zero = 0x30;
 /** Longer header lines are not kept for the next head. */
 const maxKeptLength = 4_096;
 
@@ -72,13 +71,16 @@ export function findHeadEnd(bytes: Buffer, from: number, code: ErrorCode): numbe
  */
 export class HeadReader {
   readonly #code: ErrorCode;
+  /** Until the first head was read. */
+  #firstLines: FirstLines | null;
   /** The header lines of the head before, and what they were parsed to. */
   #lines: string | null = null;
   #rawHeaders: readonly string[] = [];
 
-  /** `code`: of the error that is thrown for a head that can't be read. */
-  constructor(code: ErrorCode) {
+  /** `code`: of the error that is thrown for a head that can't be read. `firstLines`: those of the connections before. */
+  constructor(code: ErrorCode, firstLines: FirstLines | null = null) {
     this.#code = code;
+    this.#firstLines = firstLines;
   }
 
   /** `end` is what {@link findHeadEnd} gave. */
@@ -88,9 +90,9 @@ export class HeadReader {
     const target = start.indexOf(' ') + 1;
     const behind = start.length - versionLength;
     if (target >= behind || start.indexOf(' ', target) !== behind) throw new AlterError(this.#code);
-    const method = start.slice(0, Math.max(target - 1, 0));
-    const httpVersion = versions.get(start.slice(behind + 1));
-    if (!methods.has(method) || httpVersion === undefined) throw new AlterError(this.#code);
+    const method = findMethod(start.slice(0, Math.max(target - 1, 0)));
+    const httpVersion = findVersion(bytes, eol);
+    if (method === null || httpVersion === null) throw new AlterError(this.#code);
     const repeats = this.#readLines(bytes, eol + 2, end - 2);
     return { method, url: start.slice(target, behind), httpVersion, rawHeaders: this.#rawHeaders, repeats };
   }
@@ -123,10 +125,30 @@ export class HeadReader {
   #readLines(bytes: Buffer, from: number, end: number): boolean {
     const lines = bytes.toString('latin1', from, end); // no slice of a longer string: those are compared many times slower
     if (lines === this.#lines) return true;
-    this.#rawHeaders = parseLines(bytes, from, end, lines, this.#code);
+    const firstLines = lines.length > maxKeptLength ? null : this.#firstLines;
+    const known = firstLines?.find(lines);
+    this.#rawHeaders = known ?? parseLines(bytes, from, end, lines, this.#code);
     this.#lines = lines.length > maxKeptLength ? null : lines;
-    return false;
+    if (known === undefined) firstLines?.keep(lines, this.#rawHeaders);
+    this.#firstLines = null;
+    return known !== undefined;
   }
+}
+
+/** The usual ones are compared: to look a fresh string up, it would have to be hashed first. */
+function findMethod(text: string): string | null {
+  if (text === 'GET') return 'GET';
+  if (text === 'POST') return 'POST';
+  if (text === 'CONNECT') return 'CONNECT';
+  return methods.has(text) ? text : null;
+}
+
+/** Of the start line that ends at `end`. */
+function findVersion(bytes: Buffer, end: number): '1.0' | '1.1' | null {
+  const digit = bytes[end - 1]! - zero;
+  if (digit !== 0 && digit !== 1) return null;
+  for (let i = 0; i < versionStart.length; i++) if (bytes[end - versionLength + i] !== versionStart[i]) return null;
+  return digit === 1 ? '1.1' : '1.0';
 }
 
 /** Trailers, which are header lines without a start line. `text` is without the empty line behind them. */

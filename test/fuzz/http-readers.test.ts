@@ -1,10 +1,11 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { toAlterError } from '../../core/errors.ts';
 import { parseHost } from '../../core/origin.ts';
 import { readHttp } from '../../proxy/http/client-connection.ts';
+import { FirstLines } from '../../proxy/http/first-lines.ts';
 import { type ParsedRequest, parseTunnelRequest } from '../../proxy/request.ts';
 import { refuse, refuseSocket } from '../../proxy/respond.ts';
 import { inParallel } from '../support/in-parallel.ts';
@@ -26,13 +27,14 @@ type Story = string[];
 const unfinished = '…';
 
 describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)`, () => {
-  const stories = new Map<number, Story>();
+  /** By both ports of a connection: two connections of this process to two servers may have one port of their own in common. */
+  const stories = new Map<string, Story>();
+  const storyOf = ({ localPort, remotePort }: Socket): Story | undefined => stories.get(`${remotePort} ${localPort}`);
   const servers: Server[] = [];
   let ports: { readonly own: number; readonly node: number };
 
   const origin = { ...parseHost('a.test'), scheme: 'https', port: 443 } as Parameters<typeof parseTunnelRequest>[1];
   const limits = { maxHeaders: 100 };
-  const tell = (port: number | undefined, line: string): void => void stories.get(port ?? -1)?.push(line);
   const retell = ({ method, target, headers, tags }: ParsedRequest, body: string): string =>
     JSON.stringify([method, target, headers, tags.reason, body]);
 
@@ -58,7 +60,7 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
               flush: () => {},
               failed: () => response.destroy(),
               end: () => {
-                tell(socket.remotePort, retell(parsed, body));
+                storyOf(socket)?.push(retell(parsed, body));
                 response.begin({ status: 200, reason: 'OK', headers: ['Content-Length', '0'], framing: 0 });
                 response.end([]);
               },
@@ -73,6 +75,7 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
         malformed: (socket, error) => refuseSocket(socket, error, 'id', false),
       },
       maxHeadBytes,
+      new FirstLines(),
     );
     return listen(
       createServer({ allowHalfOpen: true }, (socket) => {
@@ -102,7 +105,7 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
       req.setEncoding('latin1').on('data', (text: string) => {
         body += text;
       });
-      const story = stories.get(socket.remotePort ?? -1) ?? [];
+      const story = storyOf(socket) ?? [];
       const isEmpty = parsed.body === 'none' || parsed.body === 0;
       // Not only at its end, which may come behind what makes the parser give up.
       const at = story.push(isEmpty ? retell(parsed, '') : unfinished) - 1;
@@ -139,11 +142,11 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
       socket.on('data', quiet);
       socket.once('close', () => {
         clearTimeout(timer);
-        stories.delete(localPort);
+        stories.delete(ends);
         const end = story.indexOf(unfinished);
         resolve(end === -1 ? story : story.slice(0, end));
       });
-      let localPort = 0;
+      let ends = '';
       const write = async (): Promise<void> => {
         for (const piece of pieces) {
           socket.write(piece);
@@ -152,8 +155,8 @@ describe(`our reader of HTTP beside Node's (FUZZ_SEED=${seed}, ${rounds} rounds)
         quiet();
       };
       socket.once('connect', () => {
-        localPort = socket.localPort!;
-        stories.set(localPort, story);
+        ends = `${socket.localPort} ${port}`;
+        stories.set(ends, story);
         void write();
       });
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { AlterError } from '../../core/errors.ts';
-import { issueToken } from '../../core/token.ts';
+import { findToken, issueToken } from '../../core/token.ts';
 import { FailedKeys } from '../../proxy/caller/failed-keys.ts';
 
 function open(perMinute = 20) {
@@ -66,9 +66,14 @@ describe('the patience with wrong keys', () => {
     const sameId = other.slice(0, 9) + id + other.slice(25);
     expect(codeOf(sameId, '192.0.2.1')).toBe('rate_limited');
     expect(codeOf(`${plaintext.slice(0, -1)}${plaintext.endsWith('x') ? 'y' : 'x'}`, '192.0.2.1')).toBe('rate_limited');
+    failedKeys.admitAgain({ id, digest }, '192.0.2.1');
+    const refused = expect.objectContaining({ code: 'rate_limited' });
+    expect(() => failedKeys.admitAgain(findToken(other)!, '192.0.2.1')).toThrow(refused);
+    expect(() => failedKeys.admitAgain({ id, digest: findToken(other)!.digest }, '192.0.2.1')).toThrow(refused);
     clock.now += 601_000;
     fail('192.0.2.1', 500);
     expect(codeOf(plaintext, '192.0.2.1')).toBe('rate_limited');
+    expect(() => failedKeys.admitAgain({ id, digest }, '192.0.2.1')).toThrow(refused);
   });
 
   it('is one for all of an IPv6 network of one machine', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { toAlterError } from '../../core/errors.ts';
+import { FirstLines } from '../../proxy/http/first-lines.ts';
 import { findHeadEnd, HeadReader } from '../../proxy/http/message-head.ts';
 
 /*
@@ -78,6 +79,48 @@ describe('a reader that keeps header lines', () => {
         }
       }),
     );
+  });
+
+  it('reads requests as one that begins afresh, where it knows with which lines other connections began', () => {
+    const starts = ['GET / HTTP/1.1', 'POST /p HTTP/1.0', 'GET /\t HTTP/1.1'];
+    fc.assert(
+      fc.property(fc.array(head(starts), { minLength: 2, maxLength: 8 }), (heads) => {
+        const firstLines = new FirstLines();
+        for (const text of heads) {
+          const knowing = new HeadReader('request_malformed', firstLines);
+          const afresh = new HeadReader('request_malformed');
+          for (let i = 0; i < 2; i++)
+            expect(outcomeOf((...of) => knowing.readRequest(...of), text)).toEqual(
+              outcomeOf((...of) => afresh.readRequest(...of), text),
+            );
+        }
+      }),
+    );
+  });
+
+  it('knows the first lines of other connections, and of those only what some connection began with lately', () => {
+    const firstLines = new FirstLines();
+    const text = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n';
+    const read = (lines = text) => {
+      const reader = new HeadReader('request_malformed', firstLines);
+      return reader.readRequest(Buffer.from(lines, 'latin1'), 0, lines.length);
+    };
+    const first = read();
+    expect([first.repeats, read().repeats]).toEqual([false, true]);
+    expect(read().rawHeaders).toBe(first.rawHeaders);
+    firstLines.sweep(6_000);
+    expect(read().rawHeaders).toBe(first.rawHeaders);
+    firstLines.sweep(12_000);
+    firstLines.sweep(12_500); // too early to count
+    expect(read().rawHeaders).toBe(first.rawHeaders);
+    firstLines.sweep(18_000);
+    firstLines.sweep(24_000);
+    expect(read().repeats).toBe(false);
+    for (let i = 0; i < 1_000; i++) read(`GET / HTTP/1.1\r\nHost: ${i}.test\r\n\r\n`);
+    expect(read().repeats).toBe(false);
+    const long = `GET / HTTP/1.1\r\nLong: ${'x'.repeat(5_000)}\r\n\r\n`;
+    read(long);
+    expect(read(long).repeats).toBe(false);
   });
 
   it('says that lines repeat only where every byte does', () => {

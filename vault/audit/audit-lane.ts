@@ -30,7 +30,7 @@ const maxGroup = 512;
 const retryMs = 250;
 /** An append is worth its cost with this many requests in it; one with fewer waits this long for more, where the loop is busy. */
 const company = 32;
-const gatherMs = 4;
+const gatherMs = 10;
 /** A turn of the loop that takes less had nothing to do. */
 const idleTurnMs = 0.05;
 /** After this many entries, or this long after the first one that has none, a checkpoint is written: each moves the epoch of the space on. */
