@@ -28,6 +28,8 @@ const maxTurnedAway = 32;
 const turnAwayMs = 1_000;
 type ExchangeOf = ConstructorParameters<typeof Exchange>[0];
 
+const established = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n', 'latin1');
+
 /** What was cut may take this long to be on record. */
 const settleMs = 1_000;
 
@@ -300,7 +302,7 @@ export class Listener {
       }
       this.#plane.reporter.gauges.tunnelOpened(decision.kind === 'blind' ? 'blind' : 'intercepted');
       client.isTunnel = true;
-      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      socket.write(established);
       if (decision.kind === 'blind') {
         client.watched.phase = 'tunnel';
         client.recheck = () => recheckTunnel(decision, clientAddress, this.#plane);
