@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import {
+  type ConnectionOptions,
   checkServerIdentity,
   connect,
   createSecureContext,
@@ -10,6 +11,8 @@ import {
 } from 'node:tls';
 import { AlterError } from '../../core/errors.ts';
 import { formatAuthority, type Origin } from '../../core/origin.ts';
+import type { Open } from './dial.ts';
+import { DirectRead } from './direct-read.ts';
 
 /** TLS to upstreams: one context for all, because reading the roots of the machine and building a store of them takes 50 ms. */
 export class UpstreamTls {
@@ -40,19 +43,37 @@ export class UpstreamTls {
     return this.#context;
   }
 
-  /** Verifies chain and name. Rejects with `upstream_tls`, `upstream_timeout`; the socket is destroyed then. */
+  /** Verifies chain and name over a connection. Rejects as {@link verify}. */
   connect(socket: Socket, origin: Origin, timeoutMs: number): Promise<TLSSocket> {
+    return this.verify(connect({ ...this.#options(origin), socket, host: origin.host }), origin, timeoutMs).catch(
+      (error: unknown) => {
+        socket.destroy();
+        throw error;
+      },
+    );
+  }
+
+  /** For `dial`: a socket that reads directly. It begins with TLS as soon as it is connected, and is to be verified then. */
+  opener(origin: Origin): Open<TLSSocket> {
+    return (to) => {
+      const secure = DirectRead.open((options) => connect({ ...this.#options(origin), ...to, ...options }));
+      return secure.on('error', () => {}); // it may fail before anybody waits for its handshake, who then finds it destroyed
+    };
+  }
+
+  #options(origin: Origin): ConnectionOptions {
+    return {
+      secureContext: this.prepare(),
+      ...(origin.kind === 'name' ? { servername: origin.host } : {}),
+      ALPNProtocols: ['http/1.1'],
+      rejectUnauthorized: true, // said here, because NODE_TLS_REJECT_UNAUTHORIZED would change the default
+      checkServerIdentity: (_, certificate) => this.#checkIdentity(origin.host, certificate as DetailedPeerCertificate),
+    };
+  }
+
+  /** Waits for the end of the handshake. Rejects with `upstream_tls`, `upstream_timeout`; the socket is destroyed then. */
+  verify(secure: TLSSocket, origin: Origin, timeoutMs: number): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
-      const secure = connect({
-        socket,
-        secureContext: this.prepare(),
-        host: origin.host,
-        ...(origin.kind === 'name' ? { servername: origin.host } : {}),
-        ALPNProtocols: ['http/1.1'],
-        rejectUnauthorized: true, // said here, because NODE_TLS_REJECT_UNAUTHORIZED would change the default
-        checkServerIdentity: (_, certificate) =>
-          this.#checkIdentity(origin.host, certificate as DetailedPeerCertificate),
-      });
       const timer = setTimeout(
         () =>
           fail(
@@ -65,7 +86,6 @@ export class UpstreamTls {
       const fail = (error: AlterError): void => {
         clearTimeout(timer);
         secure.destroy();
-        socket.destroy();
         reject(error);
       };
       const refused = (cause: Error & { code?: string }): void =>
@@ -76,6 +96,10 @@ export class UpstreamTls {
           }),
         );
       const closed = (): void => refused(new Error('closed during the handshake'));
+      if (secure.destroyed) {
+        refused(secure.errored ?? new Error('closed during the handshake'));
+        return;
+      }
       secure.once('error', refused);
       secure.once('close', closed);
       secure.once('secureConnect', () => {

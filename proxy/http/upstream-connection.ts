@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { AlterError, toAlterError } from '../../core/errors.ts';
+import { DirectRead } from '../connection/direct-read.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { BodyReader, type ContentSink, type Framing } from './message-body.ts';
 import { findHeadEnd, HeadReader, type ResponseHead } from './message-head.ts';
@@ -52,6 +53,8 @@ export class UpstreamConnection {
     this.socket = socket;
     this.writes = new GatheredWrites(socket);
     this.#onFree = onFree;
+    const direct = DirectRead.of(socket);
+    if (direct !== null) direct.take = this.#onData; // beside `data`, which brings what was read before
     socket
       .on('data', this.#onData)
       .on('end', () => this.#onEnd())

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type AlterError, toAlterError } from '../../core/errors.ts';
 import type { Origin } from '../../core/origin.ts';
-import { type DialRules, dial } from '../connection/dial.ts';
+import { type DialRules, dial, dialWith } from '../connection/dial.ts';
 import type { UpstreamTls } from '../connection/verify.ts';
 import type { Outbound } from '../inject.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -132,7 +132,7 @@ class Pool {
       this.#all.size + this.#connecting < this.#rules.maxConnectionsPerPool
     ) {
       this.#connecting++;
-      connectTo(this.#origin, this.#rules).then(
+      connectDirectly(this.#origin, this.#rules).then(
         (socket) => this.#onConnected(socket),
         (error: unknown) => this.#onRefused(toAlterError(error)),
       );
@@ -181,4 +181,11 @@ class Pool {
 export async function connectTo(origin: Origin, rules: ConnectRules): Promise<Socket> {
   const socket = await dial(origin, rules.dial);
   return origin.scheme === 'https' ? await rules.tls.connect(socket, origin, rules.tlsTimeoutMs) : socket;
+}
+
+/** The same, with a socket that reads directly where the origin is https. */
+async function connectDirectly(origin: Origin, rules: ConnectRules): Promise<Socket> {
+  if (origin.scheme !== 'https') return dial(origin, rules.dial);
+  const secure = await dialWith(origin, rules.dial, rules.tls.opener(origin));
+  return rules.tls.verify(secure, origin, rules.tlsTimeoutMs);
 }
