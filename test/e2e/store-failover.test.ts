@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, it, jest } from '@jest/globals';
 import type { Service } from '../../serve/service.ts';
 import { eventually, insist } from '../support/in-parallel.ts';
+import type { Redis } from '../support/redis.ts';
 import { startSentinels } from '../support/redis-sentinel.ts';
 import { Rig } from '../support/rig.ts';
 import { Traffic } from '../support/traffic.ts';
@@ -118,6 +119,11 @@ it.each(Array.from({ length: rounds }, (_, index) => index + 1))(
   },
 );
 
+/** How far the stream of changes has come. */
+async function offsetOf(server: Redis, field: string): Promise<number> {
+  return Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(await server.cli('INFO', 'replication'))?.[1] ?? -1);
+}
+
 it('is refused by who saw what the promoted replica has not, also after a restart, until an operator accepts it', async () => {
   const redis = await startSentinels();
   const directory = await mkdtemp(join(tmpdir(), 'alter-failover-'));
@@ -133,7 +139,9 @@ it('is refused by who saw what the promoted replica has not, also after a restar
     };
     const [primary, replica] = redis.servers;
     expect(await send()).toBe('ok');
-    await eventually(async () => (await primary.cli('WAIT', '1', '1000')) === '1');
+    // All of it: for up to a second after its start, a replica that is called online gets nothing yet.
+    const written = await offsetOf(primary, 'master_repl_offset');
+    await eventually(async () => (await offsetOf(replica, 'slave_repl_offset')) >= written);
 
     // From here on the replica gets nothing, and a primary that waits for nobody acknowledges all the same.
     await primary.cli('ACL', 'SETUSER', 'default', '-psync', '-sync');
