@@ -9,6 +9,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { systemSpace } from '../vault/keys/keyring.ts';
 import { ReadModel } from '../vault/read-model.ts';
 import { authorityKind } from '../vault/records/authority-repository.ts';
+import { letHeapGrow } from './heap.ts';
 import { connectionsFor, findOpenFilesLimit } from './open-files.ts';
 import type { State } from './state.ts';
 import { openGuardedHttps, openUsers, openUses } from './users.ts';
@@ -28,6 +29,7 @@ export async function startDataPlane(of: {
   readonly resolver?: Resolver;
   readonly readHttp?: ReadHttp;
 }): Promise<RunningProxy> {
+  letHeapGrow();
   const { config, state, metrics, log, clock } = of;
   const { vault, auditLog, auditFile, authorities } = state;
   let proxy: RunningProxy | null = null;

@@ -77,6 +77,7 @@ export class Connections {
     secure.on('close', () => {
       this.#clients.delete(secure);
       below.destroy();
+      letGo(secure);
     });
     watched.socket = secure;
     watched.turn++;
@@ -104,6 +105,7 @@ export class Connections {
     if (client.isTunnel) this.#gauges.tunnelClosed();
     this.#clients.delete(client.socket);
     this.#watchdog.forget(client.watched);
+    letGo(client.socket);
     if (this.count > 0) return;
     for (const tell of this.#emptied.splice(0)) tell();
   }
@@ -112,4 +114,12 @@ export class Connections {
 /** What else should happen to a connection that fails, happens when it closes. */
 export function destroyItself(this: Socket): void {
   this.destroy();
+}
+
+/**
+ * Takes off the listeners of a socket that has closed, and with them all that they know. Node's handle of a TLS socket keeps both
+ * sockets until the next full collection, and V8 would move what hangs on them twice before that.
+ */
+function letGo(socket: Socket): void {
+  socket.removeAllListeners().on('error', destroyItself);
 }
