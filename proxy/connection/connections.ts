@@ -117,8 +117,8 @@ export function destroyItself(this: Socket): void {
 }
 
 /**
- * Takes off the listeners of a socket that has closed, and with them all that they know. Node's handle of a TLS socket keeps both
- * sockets until the next full collection, and V8 would move what hangs on them twice before that.
+ * Takes off the listeners of a socket that has closed, and with them all that they know: what hangs on the sockets of a tunnel
+ * survives small collections of garbage otherwise (`docs/decisions/0019`).
  */
 function letGo(socket: Socket): void {
   socket.removeAllListeners().on('error', destroyItself);
