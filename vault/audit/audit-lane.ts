@@ -198,8 +198,7 @@ export class AuditLane {
       this.#closing?.();
       return;
     }
-    const isFull = this.#groups.length > 1 || this.#groups[0]!.events.length >= maxGroup;
-    if (this.#closing !== null || (isFull && !afterFailure) || this.#groups.some(({ isUrgent }) => isUrgent)) {
+    if (this.#closing !== null || (this.#isFull() && !afterFailure) || this.#groups.some(({ isUrgent }) => isUrgent)) {
       // Not in this very tick: whatever else the loop has to deliver now joins the same append, which costs a round trip
       // or an fsync, and so much more than the wait.
       this.#immediate = setImmediate(() => this.#gather(performance.now()));
@@ -213,9 +212,14 @@ export class AuditLane {
     this.#immediate = setImmediate(() => {
       const now = performance.now();
       const isIdle = now - turnAt < idleTurnMs;
-      if (isIdle || now - begunAt >= gatherMs || this.#waiting() >= company) this.#flush();
+      if (isIdle || now - begunAt >= gatherMs || this.#waiting() >= company || this.#isFull()) this.#flush();
       else this.#gather(begunAt, now);
     });
+  }
+
+  /** Nothing more fits. What nobody waits for would pile up behind it under full load, until there is no room for more. */
+  #isFull(): boolean {
+    return this.#groups.length > 1 || (this.#groups[0]?.events.length ?? 0) >= maxGroup;
   }
 
   #waiting(): number {
